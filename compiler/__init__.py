@@ -1,0 +1,1 @@
+"""Compiler: front ends, passes, the stage list and the RISC-V back end."""

@@ -1,0 +1,1 @@
+"""Back end: LLVM IR to a standard RISC-V ELF."""

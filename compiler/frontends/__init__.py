@@ -1,0 +1,1 @@
+"""Front ends: Triton and torch.export programs into linalg on tensors."""

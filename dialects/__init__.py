@@ -1,0 +1,1 @@
+"""MLIR dialects tt, mtia and pe, defined in Python."""

@@ -1,0 +1,1 @@
+"""RISC-V rows of the instruction table."""

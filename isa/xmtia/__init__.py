@@ -1,0 +1,1 @@
+"""Xmtia rows of the instruction table."""

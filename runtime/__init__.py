@@ -1,0 +1,1 @@
+"""The machine: PEs, units, NoC and memories; loading and launching."""

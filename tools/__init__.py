@@ -1,0 +1,1 @@
+"""The mtiac command line, tuner and benchmarks."""
