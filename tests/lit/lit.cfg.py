@@ -1,0 +1,24 @@
+"""lit configuration: text in, CHECK lines out."""
+
+# ruff: noqa: F821  (lit defines `config`)
+import os
+import sys
+
+import lit.formats
+
+root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+bin_dir = os.path.dirname(sys.executable)
+
+config.name = "mtiac"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".ttir", ".s", ".test"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(root, "out", "lit")
+config.environment["PYTHONPATH"] = os.path.join(root, ".links")
+for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR"):
+    if name in os.environ:
+        config.environment[name] = os.environ[name]
+config.environment["PATH"] = bin_dir + os.pathsep + os.environ.get("PATH", "")
+config.substitutions.append(("%mtiac", f"{sys.executable} -m mtia.tools.cli"))
+config.substitutions.append(("%filecheck", os.path.join(bin_dir, "filecheck")))
+config.substitutions.append(("%python", sys.executable))

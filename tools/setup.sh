@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Makes the virtual environment and installs all that the demo and the tests need: setup.sh PYTHON VENV
+set -euo pipefail
+python=$1
+venv=$2
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mtiac needs Python 3.11 or newer" >&2; exit 2; }
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+# The CPU build of torch first: with it in place no later requirement pulls the CUDA packages.
+"$venv/bin/pip" install --quiet --disable-pip-version-check 'torch==2.13.0'
+"$venv/bin/pip" install --quiet --disable-pip-version-check -e '.[dev]'
+
+# Debian packages that some tests use as oracles; where they cannot be installed those tests are skipped by name.
+packages=(qemu-user llvm-22 gcc-riscv64-unknown-elf)
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  missing=()
+  for package in "${packages[@]}"; do
+    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+  done
+  if [ "${#missing[@]}" -gt 0 ]; then
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+      echo "note: could not install ${missing[*]}; the tests that need them will be skipped by name" >&2
+  fi
+fi
