@@ -1,0 +1,110 @@
+"""The MLIR Python bindings: the only module that knows which package carries them.
+
+`torch_mlir` ships the full upstream bindings; where a user has the upstream `mlir` package, that is taken.
+Everything else writes `from mtia.dialects.mlir import ir, arith, ...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+try:
+    from torch_mlir import ir, passmanager, rewrite
+    from torch_mlir.dialects import (
+        affine,
+        arith,
+        bufferization,
+        builtin,
+        cf,
+        ext,
+        func,
+        linalg,
+        llvm,
+        math,
+        memref,
+        scf,
+        tensor,
+        transform,
+        ub,
+        vector,
+    )
+except ModuleNotFoundError as missing:
+    if missing.name is None or missing.name.partition(".")[0] != "torch_mlir":
+        raise
+    from mlir import ir, passmanager, rewrite
+    from mlir.dialects import (
+        affine,
+        arith,
+        bufferization,
+        builtin,
+        cf,
+        ext,
+        func,
+        linalg,
+        llvm,
+        math,
+        memref,
+        scf,
+        tensor,
+        transform,
+        ub,
+        vector,
+    )
+
+__all__ = [
+    "PythonDialect",
+    "affine",
+    "arith",
+    "bufferization",
+    "builtin",
+    "cf",
+    "context",
+    "ext",
+    "func",
+    "ir",
+    "linalg",
+    "llvm",
+    "math",
+    "memref",
+    "passmanager",
+    "rewrite",
+    "run_passes",
+    "scf",
+    "tensor",
+    "transform",
+    "ub",
+    "using",
+    "vector",
+]
+
+
+class PythonDialect(Protocol):
+    """A dialect defined with `ext.Dialect`."""
+
+    def load(self) -> None:
+        """Register the dialect with the current context."""
+
+
+def context(*dialects: PythonDialect) -> Any:
+    """A new single-threaded `ir.Context` with all upstream dialects and the given Python-defined ones loaded."""
+    made = ir.Context()
+    made.enable_multithreading(False)
+    with made, ir.Location.unknown():
+        for dialect in dialects:
+            dialect.load()
+    return made
+
+
+@contextmanager
+def using(made: Any) -> Iterator[Any]:
+    """Enter a context together with an unknown default location, so that builders need neither."""
+    with made, ir.Location.unknown():
+        yield made
+
+
+def run_passes(module: Any, pipeline: str) -> None:
+    """Run an upstream pass pipeline, as text such as `builtin.module(canonicalize,cse)`, on a module in place."""
+    with module.context:
+        passmanager.PassManager.parse(pipeline).run(module.operation)
