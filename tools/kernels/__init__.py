@@ -1,0 +1,1 @@
+"""Triton kernels as users write them: the demo, the benchmarks and the tests run these."""
