@@ -1,0 +1,75 @@
+"""Chip files: the published rates follow from the numbers, and a wrong file is refused by its key."""
+
+from pathlib import Path
+
+import pytest
+from mtia.isa.chip import known_chips, load_chip
+from mtia.isa.errors import UserError
+
+TARGETS = Path(__file__).parents[2] / "isa" / "targets"
+
+
+def test_known_chips() -> None:
+    assert known_chips() == ["mtia200", "mtia300"]
+
+
+@pytest.mark.parametrize(("name", "tflops"), [("mtia200", 177), ("mtia300", 560)])
+def test_matrix_peak_is_the_published_one(name: str, tflops: float) -> None:
+    chip = load_chip(name)
+    assert chip.dpe.fp16 * 2 * chip.pes * chip.clock_hz / 1e12 == pytest.approx(tflops, rel=0.005)
+    assert chip.dpe.fp16 == chip.dpe.tiles * 32 * chip.dpe.slice_bytes // 2, "tiles x rows x slice gives the rate"
+
+
+@pytest.mark.parametrize(("name", "sram", "local"), [("mtia200", 2.7, 1.0), ("mtia300", 11.4, 1.9)])
+def test_bandwidths_are_the_published_ones(name: str, sram: float, local: float) -> None:
+    chip = load_chip(name)
+    assert chip.sram.bytes_per_clk * chip.clock_hz / 1e12 == pytest.approx(sram, rel=0.01)
+    assert chip.ls.bytes_per_clk * chip.clock_hz / 1e12 == pytest.approx(local, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["mtia200", "mtia300"])
+def test_every_number_has_a_source(name: str) -> None:
+    chip = load_chip(name)
+    assert len(chip.sources) > 80
+    for key, source in chip.sources.items():
+        assert source.split(":")[0].split(" ")[0] in {"ISCA25", "ISCA26", "HEL", "derived", "defined"}, key
+
+
+def test_a_users_own_file(tmp_path: Path) -> None:
+    own = tmp_path / "mine.toml"
+    text = (TARGETS / "mtia200.toml").read_text()
+    own.write_text(text.replace('name = "mtia200"', 'name = "mine"').replace("value = 393_216", "value = 524_288"))
+    chip = load_chip(str(own))
+    assert (chip.name, chip.ls.bytes) == ("mine", 524288)
+    assert chip.key() != load_chip("mtia200").key()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("rows = { value = 8", "rows = { value = 0", "'grid.rows' is 0; accepted: an integer from 1 to 64"),
+        ("rows = { value = 8", 'rows = { value = "x"', "'grid.rows' is 'x'; accepted: an integer"),
+        ("rows = { value = 8", "row = { value = 8", "unknown key 'grid.row'; accepted: cols, rows"),
+        ('rows = { value = 8, source = "ISCA25 §3.1" }', "rows = 8", "'grid.rows' must be { value ="),
+        ('"crossbar"', '"torus"', "'noc.kind' is 'torus'; accepted: crossbar, mesh"),
+        ("value = 67_108_864", "value = 67_108_865", "'sram.lls_bytes' is 67108865; accepted: a multiple of"),
+        ("usable_circular_buffers = { value = 14", "usable_circular_buffers = { value = 99", "from 1 to 16"),
+        ("line_bytes = { value = 64", "line_bytes = { value = 65", "'noc.line_bytes' is 65; accepted: a power of two"),
+        ("[grid]", "[grid", "not a TOML file"),
+        ("[launch]", "[lunch]", "unknown key 'lunch'"),
+    ],
+)
+def test_a_wrong_file_names_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = (TARGETS / "mtia200.toml").read_text()
+    assert old in text
+    bad = tmp_path / "bad.toml"
+    bad.write_text(text.replace(old, new))
+    with pytest.raises(UserError) as error:
+        load_chip(str(bad))
+    assert message in str(error.value)
+    assert str(bad) in str(error.value)
+
+
+def test_an_unknown_name_lists_the_known() -> None:
+    with pytest.raises(UserError, match="known targets: mtia200, mtia300"):
+        load_chip("mtia999")
