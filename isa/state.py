@@ -1,0 +1,125 @@
+"""The state of a hart and a decoded instruction, as meanings and the machine see them.
+
+Memory. A meaning never touches memory except through `reach`, which turns an address range into a host pointer. Local
+memory (LS) is always reachable. Anything else is not: `reach` writes the request into `Hart.want_*` and returns 0,
+and the meaning returns `EXTERNAL` without having changed anything else (vector instructions that go element by
+element have set `vstart` to the element). The machine then times the access, sets `grant_base`, `grant_size`,
+`grant_ptr` to the range's host memory, executes the same instruction again and clears `grant_size` afterwards. A
+range that does not exist is a trap with cause `LOAD_FAULT` or `STORE_FAULT` at `want_addr`. Instructions are atomic:
+an AMO reads and writes through one grant.
+
+Control flow. See `table.Flow`: `Insn.pc` and `Insn.size` give the link address, targets are `pc + imm`, indirect
+jumps return the target.
+
+Floating point. Rounding is to nearest even unless `Insn.rm` or `frm` say otherwise. `fflags` only matters to a
+program that can read it: the machine sets `Hart.exact` when the program contains an access to `fflags` or `fcsr`, and
+then arithmetic takes the exact path that also collects flags.
+"""
+
+from __future__ import annotations
+
+from mtia.isa.lang import Array, Ptr, fn, i64, struct, u8, u32, u64, unlikely
+
+__all__ = [
+    "AMO", "BREAKPOINT", "DUMP", "ECALL", "EXTERNAL", "ILLEGAL", "LOAD_FAULT", "LOAD_MISALIGNED", "OK", "READ",
+    "STORE_FAULT", "STORE_MISALIGNED", "VLEN", "VLENB", "WRITE", "Hart", "Insn", "reach",
+]  # fmt: skip
+
+VLEN = 512  # hardware.md §2.2: the vector extension is 64 bytes wide
+VLENB = VLEN // 8
+DUMP = 32  # register that receives what is written to x0
+
+# Status of a meaning. Trap causes are the RISC-V numbers (privileged specification, table of mcause).
+OK = 0
+ILLEGAL = 2
+BREAKPOINT = 3
+LOAD_MISALIGNED = 4
+LOAD_FAULT = 5
+STORE_MISALIGNED = 6
+STORE_FAULT = 7
+ECALL = 8
+EXTERNAL = 0x100  # not a trap: the machine must grant `want_*`, then execute the instruction again
+
+READ, WRITE, AMO = 0, 1, 2  # want_kind
+
+
+@struct
+class Insn:
+    """A pre-decoded instruction. Register fields are indices; a destination x0 is `DUMP`."""
+
+    handler: u64  # native address of the handler (the machine's)
+    target: u64  # host address of the Insn at pc + imm, for branches and jumps (the machine's)
+    pc: u64
+    imm: i64
+    word: u32  # the 16 or 32 encoded bits
+    row: u32  # index into table.all() of the (expanded) instruction
+    rd: u8
+    rs1: u8
+    rs2: u8
+    rs3: u8
+    rm: u8  # rounding mode, 7 = frm
+    vm: u8  # 1 = unmasked
+    size: u8  # bytes of the encoding: 2 or 4
+    pad: u8
+    latency: u32  # cycles until the result is ready (the machine's, from the chip file)
+    occupancy: u32  # issue cost (the machine's)
+    a: u64  # free for the machine
+    b: u64
+
+
+@struct
+class Hart:
+    """One hart: registers, vector configuration, time, and its view of memory."""
+
+    x: Array[u64, 33]  # x[0] = 0, x[DUMP] is never read
+    f: Array[u64, 33]  # raw bits, narrower values NaN-boxed
+    v: Array[u8, 2048]  # 32 registers of VLENB bytes
+    pc: u64
+    vl: u64
+    vlmax: u64
+    vstart: u64
+    vtype: u64  # as the CSR shows it; bit 63 = illegal
+    vsew: u32  # bytes per element: 1, 2, 4, 8; 0 when vtype is illegal
+    vlmul8: u32  # 8 × LMUL: 1 … 64
+    vxrm: u32
+    vxsat: u32
+    frm: u32
+    fflags: u32
+    exact: u32  # nonzero: arithmetic collects fflags
+    rank: u32  # PE rank in the launch
+    hartid: u32
+    reservation_valid: u32
+    reservation: u64  # address of the last lr
+    instret: u64
+    time: u64  # cycles
+    horizon: u64  # the hart runs alone until this time
+    ready_x: Array[u64, 33]
+    ready_f: Array[u64, 33]
+    ready_v: Array[u64, 32]
+    ls_base: u64  # hart address of local memory
+    ls_size: u64
+    ls_ptr: u64  # host address of local memory
+    ls_shadow: u64  # host address of one byte per LS byte, nonzero = written; 0 = unchecked
+    grant_base: u64
+    grant_size: u64
+    grant_ptr: u64
+    want_addr: u64
+    want_size: u32
+    want_kind: u32
+    machine: u64  # host address of the machine's own state
+    unit: u64  # host address of the command processor's state for this hart
+
+
+@fn
+def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
+    """Return the host address of `size` bytes at `address`, or 0 after writing the request into `want_*`."""
+    inside = address - h.ls_base
+    if inside < h.ls_size and size <= h.ls_size - inside:
+        return h.ls_ptr + inside
+    granted = address - h.grant_base
+    if unlikely(granted < h.grant_size and size <= h.grant_size - granted):
+        return h.grant_ptr + granted
+    h.want_addr = address
+    h.want_size = u32(size)
+    h.want_kind = kind
+    return 0
