@@ -1,8 +1,8 @@
 """The `pe` dialect: one op for each Xmtia instruction, made from the instruction table, and `pe.view`.
 
-Op `pe.se_add` is instruction `xm.se.add`. Tile registers, circular buffers and other immediates are i64 attributes with
-the operand's name; integer registers that are read are i64 operands in the order of the assembly syntax, a register that
-is written is an i64 result.
+Op `pe.se_add` is instruction `xm.se.add`. Tile registers, circular buffers and other immediates are i64 attributes
+with the operand's name; integer registers that are read are i64 operands in the order of the assembly syntax, a
+register that is written is an i64 result.
 """
 
 # The bindings carry no types, and a dialect's `Operation` base class is made at run time.

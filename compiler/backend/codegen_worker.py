@@ -1,8 +1,8 @@
 """The process that runs LLVM's RISC-V back end, one request after another, over a pipe.
 
 It is started as a script and imports nothing of ours: an LLVM abort ends this process only. A message is an 8-byte
-little-endian length and a pickle; a request is a dict with the keys of `worker.generate`, an answer a pair of "object" or
-"error" and its payload.
+little-endian length and a pickle; a request is a dict with the keys of `worker.generate`, an answer a pair of "object"
+or "error" and its payload.
 """
 
 from __future__ import annotations

@@ -1,0 +1,155 @@
+"""`lower-pe-to-llvm`: hart code and `pe` instructions to the LLVM dialect, and from there to LLVM IR text.
+
+The kernel becomes the program entry `_start_<kernel>(launch block)`, which loads its arguments; memrefs become
+addresses that LLVM knows nothing about; every instruction of the units becomes a call of an external function named
+after its encoded word. `to_llvm_ir` turns those calls into patchpoints with the calling convention `riscv_vector_cc`:
+LLVM puts the operands into a0, a1, … and takes the result from a0, and the linker writes the word over the reserved
+bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from mtia.compiler.backend.features import DATA_LAYOUT, TRIPLE, VSCALE
+from mtia.dialects import pe
+from mtia.dialects.mlir import arith, builtin, func, ir, llvm, run_passes
+
+__all__ = ["ENTRY_PREFIX", "lower_pe_to_llvm", "to_llvm_ir"]
+
+ENTRY_PREFIX = "_start_"
+ARGUMENT_OFFSET = 32  # of the first argument in the launch block (design, section 4)
+ARGUMENT_BYTES = 8
+UNKNOWN_SIZE = (1 << 63) - 1
+
+UPSTREAM = (
+    "builtin.module(expand-strided-metadata,lower-affine,convert-vector-to-scf,convert-scf-to-cf,math-expand-ops,"
+    "arith-expand,canonicalize,cse,convert-to-llvm,reconcile-unrealized-casts,"
+    "ensure-debug-info-scope-on-llvm-func)"
+)
+
+
+def lower_pe_to_llvm(module: Any) -> None:
+    """Lower a module at stage `pe` in place to the LLVM dialect."""
+    with module.context, ir.Location.unknown():
+        functions = [op for op in module.body.operations if op.operation.name == "func.func"]
+        for function in functions:
+            _make_entry(function)
+        _lower_operations(module)
+        # The layout decides the alignment of loads and stores in the translation.
+        module.operation.attributes["llvm.data_layout"] = ir.StringAttr.get(DATA_LAYOUT)
+        module.operation.attributes["llvm.target_triple"] = ir.StringAttr.get(TRIPLE)
+    run_passes(module, UPSTREAM)
+
+
+def _make_entry(function: Any) -> None:
+    """Replace the arguments of a kernel by loads from the launch block, whose address is the only argument left."""
+    name = ir.StringAttr(function.attributes["sym_name"]).value
+    block = function.regions[0].blocks[0]
+    i64 = ir.IntegerType.get_signless(64)
+    kernel_arguments = list(block.arguments)
+    launch = block.add_argument(i64, function.location)
+    with ir.InsertionPoint.at_block_begin(block), function.location:
+        for index, argument in enumerate(kernel_arguments):
+            argument.replace_all_uses_with(_load_argument(launch, index, argument.type))
+    for _ in kernel_arguments:
+        block.erase_argument(0)
+    attributes = function.attributes
+    attributes["sym_name"] = ir.StringAttr.get(ENTRY_PREFIX + name)
+    attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get([i64], []))
+    if "arg_attrs" in attributes:
+        del attributes["arg_attrs"]
+
+
+def _load_argument(launch: Any, index: int, kind: Any) -> Any:
+    i64 = ir.IntegerType.get_signless(64)
+    offset = arith.constant(i64, ARGUMENT_OFFSET + ARGUMENT_BYTES * index)
+    pointer = llvm.inttoptr(llvm.PointerType.get(), arith.addi(launch, offset))
+    if isinstance(kind, ir.MemRefType):
+        return pe.View(llvm.load(i64, pointer), kind).results[0]
+    if isinstance(kind, ir.IndexType):
+        return arith.index_cast(kind, llvm.load(i64, pointer))
+    return llvm.load(kind, pointer)
+
+
+def _lower_operations(module: Any) -> None:
+    """Rewrite `pe` operations: instructions to calls, views to memref descriptors."""
+    found: list[Any] = []
+
+    def collect(operation: Any) -> Any:
+        if operation.name.startswith("pe."):
+            found.append(operation)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(collect)
+    declared: dict[str, Any] = {}
+    for operation in found:
+        row = pe.instruction(operation)
+        with ir.InsertionPoint(operation), operation.location:
+            if row is None:
+                replacement = [_descriptor(operation.operands[0], operation.results[0].type)]
+            else:
+                symbol = f"{row.name}.{pe.word(operation, row):08x}"
+                inputs = [operand.type for operand in operation.operands]
+                declared[symbol] = ir.FunctionType.get(inputs, [result.type for result in operation.results])
+                replacement = _call(symbol, operation)
+        for old, new in zip(operation.results, replacement, strict=True):
+            old.replace_all_uses_with(new)
+        operation.erase()
+    with ir.InsertionPoint(module.body):
+        for symbol, kind in declared.items():
+            func.FuncOp(symbol, kind, visibility="private")
+
+
+def _call(symbol: str, operation: Any) -> list[Any]:
+    results = [result.type for result in operation.results]
+    callee = {"callee": ir.FlatSymbolRefAttr.get(symbol)}
+    return list(ir.Operation.create("func.call", results, list(operation.operands), callee).results)
+
+
+def _descriptor(address: Any, kind: Any) -> Any:
+    """The memref descriptor of the memory at `address`, as the upstream conversion lays it out."""
+    i64 = ir.IntegerType.get_signless(64)
+    space = ir.IntegerAttr(kind.memory_space).value if kind.memory_space is not None else 0
+    pointer = llvm.inttoptr(llvm.PointerType.get(space), address)
+    per_dimension = ir.Type.parse(f"!llvm.array<{kind.rank} x i64>")
+    fields = [pointer.type, pointer.type, i64] + [per_dimension] * (2 if kind.rank else 0)
+    value = llvm.mlir_poison(llvm.StructType.get_literal(fields))
+    strides, offset = kind.get_strides_and_offset()
+    sizes = [UNKNOWN_SIZE if kind.is_dynamic_dim(d) else kind.get_dim_size(d) for d in range(kind.rank)]
+    places: list[tuple[Any, list[int]]] = [(pointer, [0]), (pointer, [1]), (arith.constant(i64, offset), [2])]
+    places += [(arith.constant(i64, size), [3, d]) for d, size in enumerate(sizes)]
+    places += [(arith.constant(i64, stride), [4, d]) for d, stride in enumerate(strides)]
+    for part, place in places:
+        value = llvm.insertvalue(value, part, place)
+    return builtin.unrealized_conversion_cast([kind], [value])
+
+
+# --- LLVM IR text ----------------------------------------------------------------------------------------------------
+
+_COMMAND = re.compile(r"call (void|i64) @(xm\.[a-z0-9._]+)\.([0-9a-f]{8})\(([^)]*)\)")
+_COMMAND_DECLARATION = re.compile(r"^declare (?:void|i64) @xm\..*\n", re.MULTILINE)
+_PATCHPOINT = "@llvm.experimental.patchpoint"
+_SIGNATURE = "(i64, i32, ptr, i32, ...)"
+
+
+def _patchpoint(match: re.Match[str]) -> str:
+    kind, _, word, arguments = match.groups()
+    count = arguments.count(",") + 1 if arguments else 0
+    fixed = f"i64 {int(word, 16)}, i32 4, ptr null, i32 {count}"
+    given = f"{fixed}, {arguments}" if arguments else fixed
+    return f"call riscv_vector_cc {kind} {_SIGNATURE} {_PATCHPOINT}.{kind}({given})"
+
+
+def to_llvm_ir(module: Any, features: str) -> str:
+    """The LLVM IR text of a module in the LLVM dialect, for harts with the given LLVM features."""
+    text: str = llvm.translate_module_to_llvmir(module.operation)
+    text = _COMMAND.sub(_patchpoint, _COMMAND_DECLARATION.sub("", text))
+    # Device memory and local memory share one address space of the hart.
+    text = text.replace(" addrspace(1)", "")
+    text = re.sub(r"^(define [^{]*?)((?: !dbg ![0-9]+)? \{)$", r"\1 #0\2", text, flags=re.MULTILINE)
+    declarations = "".join(f"declare {kind} {_PATCHPOINT}.{kind}{_SIGNATURE}\n" for kind in ("void", "i64"))
+    vector = f" vscale_range({VSCALE},{VSCALE})" if "+v," in features else ""
+    attributes = f'attributes #0 = {{ nounwind "no-builtins" "target-features"="{features}"{vector} }}\n'
+    return text + declarations + attributes
