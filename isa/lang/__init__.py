@@ -4,7 +4,7 @@
 host runs the Python reference, `build([f, …], name)` compiles to native code through LLVM (cached on disk).
 
     @struct
-    class Point:
+    class Point(Struct):
         x: i64
         y: Array[f32, 4]
 
@@ -20,8 +20,8 @@ host runs the Python reference, `build([f, …], name)` compiles to native code 
 A literal takes the type of the other operand, or of the annotation in `n: u64 = 0`. A NaN has no payload: `bits(x)` and
 stores to memory give the canonical quiet NaN. Locals start as zero. `for k in unroll(range(4))` repeats the body with k
 known at compile time; `pointer(f)` is the address of a function; `x in (1, 2)` compares with constants.
-Modules written in the language say `# mypy: disable-error-code="valid-type, attr-defined, no-any-return, return-value"`:
-types are values here, and the front end checks the bodies.
+For type checkers every value in a body is `Any` (`__init__.pyi`); the front end does the checking. Structs derive from
+`Struct` only so that checkers know `size`, `align`, `offset`, `view` and `alloc`.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ from .names import (
     vload,
     vstore,
 )
-from .types import struct
+from .types import Struct, struct
 
 __all__ = [
-    "Array", "Fn", "FnPtr", "Memory", "Ptr", "Vec", "addr", "bf16", "bits", "boolean", "bswap", "ceil", "clz",
+    "Array", "Fn", "FnPtr", "Memory", "Ptr", "Struct", "Vec", "addr", "bf16", "bits", "boolean", "bswap", "ceil", "clz",
     "copysign", "ctz", "f16", "f32", "f64", "fabs", "floor", "fma", "fn", "from_bits", "i16", "i32", "i64", "i8",
     "isnan", "likely", "local", "memcpy", "memmove", "memset", "mulhs", "mulhsu", "mulhu", "pointer", "popcount",
     "rint", "sdiv", "select", "shuffle", "sizeof", "splat", "sqrt", "srem", "struct", "tailcall", "trunc", "u16",

@@ -10,7 +10,8 @@ from typing import Any
 from . import memory, numerics
 
 __all__ = [
-    "ArrayType", "Field", "FnPtrType", "PtrType", "Scalar", "StructType", "Type", "VecType", "VoidType", "struct",
+    "ArrayType", "Field", "FnPtrType", "PtrType", "Scalar", "Struct", "StructType", "Type", "VecType", "VoidType",
+    "struct",
 ]  # fmt: skip
 
 
@@ -231,6 +232,10 @@ class StructType(Type):
     def alloc(self, n: int = 1) -> memory.Memory:
         """Zeroed host memory for n structs, freed with the returned object."""
         return memory.Memory(self.size * n)
+
+
+class Struct:
+    """An optional base of `@struct` classes, for type checkers; it has no effect."""
 
 
 def struct(cls: type) -> Any:

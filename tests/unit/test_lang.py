@@ -1,16 +1,14 @@
 """The language: what the front end refuses, and that both emitters agree with each other and with numpy."""
-# mypy: disable-error-code="valid-type, attr-defined, no-any-return, return-value"
 
 from __future__ import annotations
 
 import pytest
-
 from mtia.isa.errors import UserError
-from mtia.isa.lang import Array, Ptr, f32, fn, i64, struct, u8, u32, u64
+from mtia.isa.lang import Array, Ptr, Struct, f32, fn, i64, struct, u8, u32, u64
 
 
 @struct
-class Point:
+class Point(Struct):
     tag: u8
     x: i64
     y: Array[f32, 4]

@@ -1,0 +1,324 @@
+"""Pass `select-engines`: every operation on local buffers becomes a command of one engine, or a loop on the hart.
+
+An engine is taken only where it computes exactly what the operation says; everything else keeps its general lowering.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from mtia.compiler.passes import hart_loops
+from mtia.compiler.passes.select_engines_bodies import HANDLERS, BodyTranslator, NotOnEngine, check_type
+from mtia.compiler.passes.select_engines_elementwise import select_elementwise, select_reduction
+from mtia.compiler.passes.select_engines_matmul import find_accumulators, select_matmul
+from mtia.compiler.passes.select_engines_moves import select_copy, select_transpose
+from mtia.compiler.passes.select_engines_views import View, Views
+from mtia.dialects.mlir import ir
+from mtia.dialects.mtia import ACCUMULATORS, GLOBAL, LOCAL, memory_space
+from mtia.isa.chip import Chip
+
+__all__ = ["Choice", "Selection", "select_engines"]
+
+FLOAT_SCALARS = frozenset(name for name in HANDLERS if name.startswith(("arith.", "math.")) and name[-1] == "f") | {
+    "math.exp",
+    "math.exp2",
+    "math.log",
+    "math.log2",
+    "math.sqrt",
+    "math.rsqrt",
+    "math.tanh",
+    "math.erf",
+}
+MATMULS = frozenset(("linalg.matmul", "linalg.batch_matmul", "linalg.contract"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Where one operation went, and why: a line of `--explain`."""
+
+    location: str
+    operation: str
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.operation}: {self.path}" + (f" ({self.reason})" if self.reason else "")
+
+
+class Selection:
+    """The state of the pass over one function."""
+
+    def __init__(self, function: Any, chip: Chip) -> None:
+        self.function = function
+        self.chip = chip
+        self.views = Views()
+        self.choices: list[Choice] = []
+        self.raised: dict[Any, View] = {}
+        self.zeroed: dict[Any, Any] = {}
+        self.filled: dict[Any, tuple[Any, list[Any]]] = {}
+
+    # -- helpers for the selectors ----------------------------------------------------------------------------------
+
+    def explain(self, op: Any, path: str, reason: str = "") -> None:
+        """Record where an operation went."""
+        self.choices.append(Choice(location_text(op.location), op.name, path, reason))
+
+    def translator(self, rows: int, cols: int, ip: Any, loc: Any) -> BodyTranslator:
+        """A body translator that knows the scalars which stand in local memory."""
+        body = BodyTranslator(self.views, rows, cols, ip, loc)
+        body.raised = self.raised
+        return body
+
+    def take_fill(self, root: Any, accepted: Callable[[Any], bool]) -> bool:
+        """Drop the fill that just initialised a whole buffer, if its constant is accepted; says whether it did."""
+        found = self.filled.get(root)
+        if found is None or not accepted(found[0]):
+            return False
+        for op in reversed(found[1]):
+            op.erase()
+        del self.filled[root]
+        return True
+
+    # -- the walk ---------------------------------------------------------------------------------------------------
+
+    def block(self, block: Any) -> None:
+        """Select for every operation of a block and of the regions in it."""
+        for op in list(block.operations):
+            operation = op.operation
+            name = operation.name
+            nested = not name.startswith("linalg.") and len(operation.regions) > 0
+            if nested:
+                self.filled.clear()
+                for region in operation.regions:
+                    for inner in region.blocks:
+                        self.block(inner)
+                self.filled.clear()
+                continue
+            self.operation(name, operation)
+
+    def operation(self, name: str, op: Any) -> None:
+        """Select for one operation without regions of its own level."""
+        if name == "linalg.fill":
+            self.fill(op)
+        elif name.startswith("linalg."):
+            self.linalg(name, op)
+            self.forget(op)
+        elif name == "memref.copy":
+            touched = [self.views.root(value) for value in op.operands]
+            select_copy(self, op)
+            for root in touched:
+                self.filled.pop(root, None)
+        elif name == "memref.load":
+            self.raise_load(op)
+        elif name == "memref.store":
+            self.forget(op)
+            self.lower_store(op)
+        elif name == "memref.dealloc":
+            op.erase()
+        elif name in FLOAT_SCALARS and any(value in self.raised for value in op.operands):
+            self.raise_scalar(op)
+        elif name.startswith("mtia."):
+            self.forget(op)
+
+    def forget(self, op: Any) -> None:
+        """A buffer that an operation touches is no longer just filled."""
+        if not self.filled or not op.attached:
+            return
+        for value in op.operands:
+            if isinstance(value.type, ir.MemRefType):
+                self.filled.pop(self.views.root(value), None)
+
+    def linalg(self, name: str, op: Any) -> None:
+        try:
+            if name in MATMULS:
+                select_matmul(self, op)
+            elif name == "linalg.transpose" and select_transpose(self, op):
+                return
+            elif select_reduction(self, op):
+                return
+            else:
+                select_elementwise(self, op)
+        except NotOnEngine as reason:
+            self.explain(op, "hart loop", str(reason))
+            hart_loops.lower(op, self.views)
+
+    def fill(self, op: Any) -> None:
+        """A fill is a conversion of a constant on the SIMD engine, or zeroes accumulators."""
+        value, target = op.operands
+        view = self.views.of(target)
+        loc, ip = op.location, ir.InsertionPoint(op)
+        whole = target == view.root or view.shape == tuple(view.root.type.shape)
+        if memory_space(target.type) == ACCUMULATORS:
+            made = [ir.Operation.create("mtia.re_zero", operands=[view.root], loc=loc, ip=ip)]
+            self.explain(op, "RE")
+        else:
+            try:
+                made = self.fill_local(op, value, view)
+            except NotOnEngine as reason:
+                self.explain(op, "hart loop", str(reason))
+                hart_loops.lower(op, self.views)
+                return
+            self.explain(op, "SE")
+        op.erase()
+        self.filled.pop(view.root, None)
+        if whole:
+            self.filled[view.root] = (value, made)
+
+    def fill_local(self, op: Any, value: Any, view: View) -> list[Any]:
+        if memory_space(view.root.type) != LOCAL or not view.static:
+            raise NotOnEngine("only a local buffer of constant shape is filled by an engine")
+        check_type(view.element)
+        flat = flatten(view)
+        body = self.translator(flat.shape[0], flat.shape[1], ir.InsertionPoint(op), op.location)
+        target = self.views.memref(flat, body.ip, body.loc)
+        body.emit("mtia.simd_unary", [body.source(body.get(value)), target], [], kind=ir.StringAttr.get("cvt"))
+        return body.made
+
+    # -- scalars that stand in local memory -------------------------------------------------------------------------
+
+    def raise_load(self, op: Any) -> None:
+        """A float scalar read from local memory is used from there, so that the hart need not wait for it."""
+        source = op.operands[0]
+        if memory_space(source.type) != LOCAL or str(op.results[0].type) not in ("f16", "bf16", "f32"):
+            return
+        view = self.views.of(source)
+        if any(size != 1 for size in view.shape) or not self.settled(view.root, op):
+            return
+        self.raised[op.results[0]] = view
+
+    def settled(self, root: Any, load: Any) -> bool:
+        """Whether no later operation writes a buffer: all its other users stand before the load, or only load."""
+        for use in root.uses:
+            user = use.owner.operation
+            if user.name in ("memref.load", "memref.dealloc") or user == load:
+                continue
+            if user.block != load.block or not user.is_before_in_block(load):
+                return False
+            if user.name in ("memref.subview", "memref.reinterpret_cast", "memref.collapse_shape"):
+                if not all(self.settled(result, load) for result in user.results):
+                    return False
+        return True
+
+    def raise_scalar(self, op: Any) -> None:
+        """Arithmetic on such a scalar is a 1 × 1 command."""
+        body = self.translator(1, 1, ir.InsertionPoint(op), op.location)
+        try:
+            handler = HANDLERS[op.name]
+            made = handler(body, op, [body.get(value) for value in op.operands])
+        except NotOnEngine:
+            body.undo()
+            return
+        self.raised[op.results[0]] = made.view  # type: ignore[union-attr]
+
+    def lower_store(self, op: Any) -> None:
+        """A scalar from local memory that goes to device memory is sent by DMA."""
+        value, target, *indices = op.operands
+        view = self.raised.get(value)
+        if view is None or memory_space(target.type) != GLOBAL:
+            return
+        ip, loc = ir.InsertionPoint(op), op.location
+        body = self.translator(1, 1, ip, loc)
+        if view.element != target.type.element_type:
+            staged = body.temporary(target.type.element_type)
+            source = self.views.memref(view.shaped((1, 1), (1, 1)), ip, loc)
+            body.emit("mtia.simd_unary", [source, body.memref(staged)], [], kind=ir.StringAttr.get("cvt"))
+            view = staged
+        window = self.views.of(target)
+        terms = tuple(zip(indices, window.strides, strict=True))
+        remote = self.views.memref(window.moved(terms=terms).shaped((1, 1), (1, 1)), ip, loc)
+        local = self.views.memref(view.shaped((1, 1), (1, 1)), ip, loc)
+        segments = ir.DenseI32ArrayAttr.get([1, 1, 0, 0])
+        body.emit("mtia.dma_out", [local, remote], [], operandSegmentSizes=segments)
+        self.explain(op, "FI", "scalar from local memory")
+        op.erase()
+
+
+def flatten(view: View) -> View:
+    """A window as rows × cols: contiguous ones as one row."""
+    dims = [(size, stride) for size, stride in zip(view.shape, view.strides, strict=True) if size != 1]
+    merged: list[tuple[int, int]] = []
+    for size, stride in dims:
+        if merged and merged[-1][1] == stride * size:
+            merged[-1] = (merged[-1][0] * size, stride)
+        else:
+            merged.append((size, stride))
+    if len(merged) > 2:
+        raise NotOnEngine("a window of more than two strides")
+    while len(merged) < 2:
+        merged.insert(0, (1, 1 if not merged else merged[0][0] * merged[0][1]))
+    (rows, row_stride), (cols, col_stride) = merged
+    return view.shaped((rows, cols), (row_stride, col_stride))
+
+
+def location_text(location: Any) -> str:
+    """`file:line:column` of a location, or its text."""
+    text = str(location)
+    if text.startswith('loc("'):
+        file, _, rest = text[5:].partition('"')
+        return file + rest.rstrip(")")
+    return text
+
+
+def remove_dead(function: Any) -> None:
+    """Erase temporaries that nothing reads, with the commands that write them."""
+    changed = True
+    while changed:
+        changed = False
+        for alloc in [op for op in walk(function.regions[0]) if op.name == "memref.alloc"]:
+            writers = dead_writers(alloc.results[0])
+            if writers is None:
+                continue
+            for op in writers:
+                op.erase()
+            alloc.erase()
+            changed = True
+
+
+def dead_writers(value: Any) -> list[Any] | None:
+    """Users to erase first when a buffer is only written by commands; None when something reads it."""
+    found = []
+    for use in value.uses:
+        op = use.owner.operation
+        if op.name in ("memref.reinterpret_cast", "memref.collapse_shape", "memref.expand_shape", "memref.subview"):
+            inner = dead_writers(op.results[0])
+            if inner is None:
+                return None
+            found += [*inner, op]
+        elif op.name in ("mtia.simd_unary", "mtia.simd_binary", "mtia.simd_ternary", "mtia.simd_reduce"):
+            if use.operand_number != len(op.operands) - 1:
+                return None
+            found.append(op)
+        elif op.name in ("mtia.iota", "mtia.mask"):
+            found.append(op)
+        else:
+            return None
+    return found
+
+
+def walk(region: Any) -> list[Any]:
+    """All operations of a region and inside, outer ones first."""
+    found = []
+    for block in region.blocks:
+        for op in block.operations:
+            operation = op.operation
+            found.append(operation)
+            for inner in operation.regions:
+                found += walk(inner)
+    return found
+
+
+def select_engines(module: Any, chip: Chip) -> list[Choice]:
+    """Rewrite all functions of a module in place; gives the choices in program order."""
+    choices: list[Choice] = []
+    for op in module.body.operations:
+        if op.operation.name != "func.func" or not op.regions[0].blocks:
+            continue
+        selection = Selection(op, chip)
+        find_accumulators(selection)
+        for block in op.regions[0].blocks:
+            selection.block(block)
+        remove_dead(op)
+        choices += selection.choices
+    return choices
