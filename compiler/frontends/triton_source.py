@@ -1,0 +1,108 @@
+"""From a `@triton.jit` function to optimised TTIR text with Triton's own front end and passes; needs no device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from mtia.isa.errors import UserError
+
+__all__ = ["CODEGEN", "SourceOptions", "optimise", "to_ttir"]
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """The options Triton's code generator reads; the names are Triton's."""
+
+    num_warps: int = 1
+    num_ctas: int = 1
+    num_stages: int = 1
+    debug: bool = False
+    sanitize_overflow: bool = False
+    arch: str = "mtia"
+    backend_name: str = "mtia"
+    enable_fp_fusion: bool = True
+    launch_cooperative_grid: bool = False
+    supported_fp8_dtypes: tuple[str, ...] = ("fp8e5", "fp8e4nv")
+    deprecated_fp8_dot_operand_dtypes: tuple[str, ...] = ()
+    default_dot_input_precision: str = "ieee"
+    allowed_dot_input_precisions: tuple[str, ...] = ("ieee", "tf32", "tf32x3", "bf16x3", "bf16x6")
+    max_num_imprecise_acc_default: int = 0
+    extern_libs: tuple[tuple[str, str], ...] = ()
+
+
+def _min_dot_size(lhs: Any, rhs: Any) -> tuple[int, int, int]:
+    """Any shape of `tl.dot` is allowed: small ones run on the vector hart."""
+    return (1, 1, 1)
+
+
+CODEGEN: Mapping[str, Callable[..., Any]] = {"min_dot_size": _min_dot_size}
+"""The functions Triton's code generator asks a target for."""
+
+
+def optimise(module: Any) -> None:
+    """Run Triton's target-independent passes on a libtriton module in place; block pointers stay block pointers."""
+    from triton._C.libtriton import ir, passes  # type: ignore[import-not-found,unused-ignore]
+
+    manager = ir.pass_manager(module.context)
+    passes.common.add_inliner(manager)
+    passes.common.add_canonicalizer(manager)
+    passes.ttir.add_combine(manager)
+    passes.ttir.add_reorder_broadcast(manager)
+    passes.common.add_cse(manager)
+    passes.ttir.add_triton_licm(manager)
+    passes.common.add_symbol_dce(manager)
+    passes.ttir.add_loop_unroll(manager)
+    manager.run(module, "ttir")
+
+
+def to_ttir(
+    function: Any,
+    signature: Mapping[str, str],
+    constants: Mapping[str, Any] | None = None,
+    attributes: Mapping[tuple[int, ...], list[list[Any]]] | None = None,
+    options: SourceOptions | None = None,
+    module_map: Mapping[str, ModuleType] | None = None,
+) -> str:
+    """Optimised TTIR text of a `@triton.jit` function, with the user's locations.
+
+    `signature` gives Triton's type name of every argument (`*fp32`, `i32`, …; `constexpr` may be left out),
+    `constants` the values of the constexpr ones, `attributes` Triton's argument attributes by index path.
+    """
+    from triton._C.libtriton import ir
+    from triton.compiler.compiler import ASTSource, GPUTarget
+    from triton.compiler.errors import CompilationError
+
+    constants = dict(constants or {})
+    unknown = [name for name in (*signature, *constants) if name not in function.arg_names]
+    missing = [name for name in function.arg_names if name not in signature and name not in constants]
+    if unknown or missing:
+        problem = f"has no argument '{unknown[0]}'" if unknown else f"needs a type or a value for argument '{missing[0]}'"
+        raise UserError(f"kernel '{function.__name__}' {problem}")
+    types = {name: "constexpr" if name in constants else signature[name] for name in function.arg_names}
+    source = ASTSource(function, types, constants, dict(attributes or {}))
+    context = ir.context()
+    ir.load_dialects(context)
+    target = GPUTarget("mtia", "mtia", 1)
+    try:
+        module = source.make_ir(target, options or SourceOptions(), dict(CODEGEN), dict(module_map or {}), context)
+    except CompilationError as error:
+        raise _user_error(error, function) from error
+    optimise(module)
+    return str(module.str()) if hasattr(module, "str") else str(module)
+
+
+def _user_error(error: Any, function: Any) -> UserError:
+    """Triton's compilation error as ours: the place in the kernel itself, the message of the innermost cause."""
+    from triton.compiler.code_generator import get_jit_fn_file_line
+
+    file, first_line = get_jit_fn_file_line(function)
+    line = None if error.node is None else error.node.lineno + first_line - 1
+    column = None if error.node is None else error.node.col_offset + 1
+    innermost: BaseException = error
+    while innermost.__cause__ is not None:
+        innermost = innermost.__cause__
+    message = getattr(innermost, "error_message", None) or str(innermost) or "cannot compile the kernel"
+    return UserError(message, file, line, column)
