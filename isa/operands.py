@@ -19,7 +19,7 @@ _CSRS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """A kind of operand: the word for it in messages, the names it accepts, and whether plain integers are written."""
 
@@ -39,7 +39,13 @@ class Kind:
         """Return the text of a value."""
         if value in self.shown:
             return self.shown[value]
-        return str(value >> self.scale)
+        return str(value >> self.scale & 0xFFFFF if self.scale else value)
+
+    def value(self, number: int) -> int:
+        """Return the value that a written number stands for: upper immediates are written without their zeros."""
+        if not self.scale:
+            return number
+        return (number - (1 << 20) if 1 << 19 <= number < 1 << 20 else number) << self.scale
 
 
 def _named(name: str, what: str, table: dict[str, int], **rest: object) -> Kind:
@@ -131,7 +137,7 @@ class Piece:
     length: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operand:
     """One operand of an instruction: where its bits are, what it may be, and which `Insn` field receives it."""
 
@@ -198,13 +204,14 @@ class Operand:
     def accepted(self) -> str:
         """Return a phrase for messages: what may be written here."""
         names = list(self.kind.names)
+        what = ("an " if self.kind.what[0] in "aeio" else "a ") + self.kind.what
         if not names:
-            return self.kind.what
-        return self.kind.what + (f" ({names[0]} … {names[-1]})" if len(names) > 8 else f" ({', '.join(names)})")
+            return what
+        return what + (f" ({names[0]} … {names[-1]})" if len(names) > 8 else f" ({', '.join(names)})")
 
     def _expected(self) -> str:
         bad = f" other than {', '.join(map(self.kind.show, sorted(self.excludes)))}" if self.excludes else ""
-        return f"`{self.name}` must be a {self.accepted()}{bad}"
+        return f"`{self.name}` must be {self.accepted()}{bad}"
 
     @property
     def _first(self) -> int:

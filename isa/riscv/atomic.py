@@ -1,0 +1,184 @@
+"""A: load-reserved, store-conditional and atomic memory operations."""
+
+from __future__ import annotations
+
+from mtia.isa.lang import Fn, Ptr, fn, i32, i64, u32, u64, unlikely
+from mtia.isa.lang.types import Scalar
+from mtia.isa.state import AMO, EXTERNAL, LOAD_MISALIGNED, OK, READ, STORE_MISALIGNED, WRITE, Hart, Insn, reach
+from mtia.isa.table import extension
+
+row = extension("A", "Atomic memory operations on naturally aligned words; a misaligned address traps.")
+
+
+def _load_reserved(kind: Scalar) -> Fn:
+    size = kind.size
+
+    @fn
+    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        address = h.x[i.rs1]
+        if unlikely(address & (size - 1) != 0):
+            return LOAD_MISALIGNED
+        p = reach(h, address, size, READ)
+        if unlikely(p == 0):
+            return EXTERNAL
+        h.x[i.rd] = u64(i64(Ptr[kind](p)[0]))
+        h.reservation = address
+        h.reservation_valid = 1
+        return OK
+
+    return meaning
+
+
+def _store_conditional(kind: Scalar) -> Fn:
+    size = kind.size
+
+    @fn
+    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        address = h.x[i.rs1]
+        if unlikely(address & (size - 1) != 0):
+            return STORE_MISALIGNED
+        if h.reservation_valid == 0 or h.reservation != address:
+            h.reservation_valid = 0
+            h.x[i.rd] = 1
+            return OK
+        p = reach(h, address, size, WRITE)
+        if unlikely(p == 0):
+            return EXTERNAL
+        Ptr[kind](p)[0] = kind(h.x[i.rs2])
+        h.reservation_valid = 0
+        h.x[i.rd] = 0
+        return OK
+
+    return meaning
+
+
+def _amo(kind: Scalar, op: Fn) -> Fn:
+    size = kind.size
+
+    @fn
+    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        address = h.x[i.rs1]
+        if unlikely(address & (size - 1) != 0):
+            return STORE_MISALIGNED
+        p = reach(h, address, size, AMO)
+        if unlikely(p == 0):
+            return EXTERNAL
+        old = Ptr[kind](p)[0]
+        Ptr[kind](p)[0] = op(old, kind(h.x[i.rs2]))
+        h.x[i.rd] = u64(i64(old))
+        return OK
+
+    return meaning
+
+
+def _swap(kind: Scalar) -> Fn:
+    @fn
+    def op(old: kind, new: kind) -> kind:
+        return new
+
+    return op
+
+
+def _add(kind: Scalar) -> Fn:
+    @fn
+    def op(old: kind, new: kind) -> kind:
+        return old + new
+
+    return op
+
+
+def _xor(kind: Scalar) -> Fn:
+    @fn
+    def op(old: kind, new: kind) -> kind:
+        return old ^ new
+
+    return op
+
+
+def _and(kind: Scalar) -> Fn:
+    @fn
+    def op(old: kind, new: kind) -> kind:
+        return old & new
+
+    return op
+
+
+def _or(kind: Scalar) -> Fn:
+    @fn
+    def op(old: kind, new: kind) -> kind:
+        return old | new
+
+    return op
+
+
+def _min(kind: Scalar) -> Fn:
+    @fn
+    def op(old: kind, new: kind) -> kind:
+        return min(old, new)
+
+    return op
+
+
+def _max(kind: Scalar) -> Fn:
+    @fn
+    def op(old: kind, new: kind) -> kind:
+        return max(old, new)
+
+    return op
+
+
+def _minu(kind: Scalar) -> Fn:
+    wide = u32 if kind is i32 else u64
+
+    @fn
+    def op(old: kind, new: kind) -> kind:
+        return kind(min(wide(old), wide(new)))
+
+    return op
+
+
+def _maxu(kind: Scalar) -> Fn:
+    wide = u32 if kind is i32 else u64
+
+    @fn
+    def op(old: kind, new: kind) -> kind:
+        return kind(max(wide(old), wide(new)))
+
+    return op
+
+
+_AMOS = (
+    ("amoswap", _swap, "00001", "x[rs2]"),
+    ("amoadd", _add, "00000", "old + x[rs2]"),
+    ("amoxor", _xor, "00100", "old ^ x[rs2]"),
+    ("amoand", _and, "01100", "old & x[rs2]"),
+    ("amoor", _or, "01000", "old | x[rs2]"),
+    ("amomin", _min, "10000", "smaller of old and x[rs2], signed"),
+    ("amomax", _max, "10100", "larger of old and x[rs2], signed"),
+    ("amominu", _minu, "11000", "smaller of old and x[rs2], unsigned"),
+    ("amomaxu", _maxu, "11100", "larger of old and x[rs2], unsigned"),
+)
+_ORDERS = (
+    ("", "00", ""),
+    (".rl", "01", " Release: after all earlier accesses of the hart."),
+    (".aq", "10", " Acquire: before all later accesses of the hart."),
+    (".aqrl", "11", " Acquire and release."),
+)
+for _letter, _kind, _low in (("w", i32, "010"), ("d", i64, "011")):
+    for _suffix, _bits, _order in _ORDERS:
+        row(
+            f"lr.{_letter}{_suffix} rd, (rs1)", f"00010 {_bits} 00000 rs1 {_low} rd 0101111",
+            f"x[rd] = sign-extended memory at x[rs1]; the address is reserved.{_order}",
+            timing="load", meaning=_load_reserved(_kind),
+        )  # fmt: skip
+        row(
+            f"sc.{_letter}{_suffix} rd, rs2, (rs1)", f"00011 {_bits} rs2 rs1 {_low} rd 0101111",
+            f"If x[rs1] is still reserved: memory = x[rs2], x[rd] = 0; else x[rd] = 1.{_order}",
+            timing="amo", meaning=_store_conditional(_kind),
+        )  # fmt: skip
+        for _name, _make, _high, _text in _AMOS:
+            row(
+                f"{_name}.{_letter}{_suffix} rd, rs2, (rs1)", f"{_high} {_bits} rs2 rs1 {_low} rd 0101111",
+                f"old = memory at x[rs1]; memory = {_text}; x[rd] = old, sign-extended.{_order}",
+                timing="amo", meaning=_amo(_kind, _make(_kind)),
+            )  # fmt: skip
