@@ -1,5 +1,6 @@
 """A: load-reserved, store-conditional and atomic memory operations."""
 
+# mypy: disable-error-code="valid-type, no-any-return, operator"
 from __future__ import annotations
 
 from mtia.isa.lang import Fn, Ptr, fn, i32, i64, u32, u64, unlikely

@@ -1,5 +1,6 @@
 """RV64I: integers, branches, loads and stores."""
 
+# mypy: disable-error-code="valid-type, no-any-return, operator"
 from __future__ import annotations
 
 from mtia.isa.lang import Fn, Ptr, boolean, fn, i8, i16, i32, i64, select, u8, u16, u32, u64, unlikely

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from mtia.isa.asm import DATA_BASE, TEXT_BASE, assemble, disassemble, listing
-from mtia.isa.decode import expand, decode, fields, walk
+from mtia.isa.decode import decode, expand, fields, walk
 from mtia.isa.encode import word
 from mtia.isa.errors import UserError
 
@@ -56,8 +56,13 @@ def test_listing_assembles_to_the_same_bytes() -> None:
     assert assemble(text).text == program.text
 
 
-@pytest.mark.parametrize("value", [0, 1, -1, 2047, -2048, 2048, 0x7FFFFFFF, -(1 << 31), 1 << 31, 0xDEADBEEF, 1 << 63,
-                                   0x123456789ABCDEF0, (1 << 64) - 1, 0x7FFFFFFFFFFFFFFF, 0x800, 0xFFFFF800])  # fmt: skip
+_CONSTANTS = [
+    0, 1, -1, 2047, -2048, 2048, 0x7FFFFFFF, -(1 << 31), 1 << 31, 0xDEADBEEF, 1 << 63, 0x123456789ABCDEF0,
+    (1 << 64) - 1, 0x7FFFFFFFFFFFFFFF, 0x800, 0xFFFFF800,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", _CONSTANTS)
 def test_li_builds_the_constant(value: int) -> None:
     register = 0
     for _, found in walk(assemble(f"li a0, {value}").text):

@@ -56,7 +56,11 @@ def samples(count: int) -> list[tuple[table.Instruction, dict[str, int], int]]:
 def run_mc(arguments: list[str], text: str) -> str:
     assert MC is not None
     done = subprocess.run(
-        [MC, "--triple=riscv64", f"-mattr={FEATURES}", *arguments], input=text, capture_output=True, text=True, timeout=60
+        [MC, "--triple=riscv64", f"-mattr={FEATURES}", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr[:2000]
     return done.stdout
@@ -80,9 +84,7 @@ def test_llvm_encodes_our_text_to_our_words() -> None:
 @needs_mc
 def test_llvm_disassembly_assembles_to_our_words() -> None:
     cases = samples(3)
-    code = "\n".join(
-        " ".join(f"0x{b:02x}" for b in word.to_bytes(row.size, "little")) for row, _, word in cases
-    )
+    code = "\n".join(" ".join(f"0x{b:02x}" for b in word.to_bytes(row.size, "little")) for row, _, word in cases)
     out = run_mc(["--disassemble", "-M", "no-aliases"], code)
     lines = [line.strip().replace("\t", " ") for line in out.splitlines() if line.strip() and line.strip() != ".text"]
     assert len(lines) == len(cases)
@@ -99,5 +101,3 @@ def test_every_row_round_trips() -> None:
         text = disassemble(word)
         assert text == render(row, values)
         assert assemble(text).text == word.to_bytes(row.size, "little"), text
-
-
