@@ -7,9 +7,10 @@ from typing import Any
 from mtia.isa.chip import Chip
 from mtia.isa.lang import Array, Ptr, i32, i64, struct, u8, u32, u64
 
-__all__ = ["MAX_RANK", "TICKS", "ChipParams", "Operand", "TileReg", "fill_chip_params"]
+__all__ = ["MAX_RANK", "TICKS", "TILE_REGS", "ChipParams", "CpState", "Operand", "TileReg", "fill_chip_params"]
 
 MAX_RANK = 4
+TILE_REGS = 32  # per hart
 TICKS = 256  # parts of a clock in which lines are timed
 
 
@@ -36,6 +37,14 @@ class TileReg:
     stride: Array[i64, MAX_RANK]
     lo: Array[i64, MAX_RANK]  # valid range of indices, per dimension
     hi: Array[i64, MAX_RANK]
+
+
+@struct
+class CpState:
+    """What a hart's configuration instructions change; `Hart.unit` is its address. The machine fills `info` at launch."""
+
+    td: Array[TileReg, TILE_REGS]
+    info: Array[u64, 8]  # codes.Info, all but CYCLE
 
 
 @struct
