@@ -6,11 +6,11 @@ from mtia.isa.table import extension
 
 row = extension(
     "Xmtia dot product engine",
-    "Matrix products into RE accumulators. a is an M x K view in LS, b a K x N view in LS, acc an M x N view in RE. For "
-    "each element, k ascending, acc = fma(a[m, k], b[k, n], acc) in f32, rounded to nearest even once each, with "
+    "Matrix products into RE accumulators. a is an M x K view in LS, b a K x N view in LS, acc an M x N view in RE. "
+    "For each element, k ascending, acc = fma(a[m, k], b[k, n], acc) in f32, rounded to nearest even once each, with "
     "subnormals; fp16, bf16, fp8 (both kinds, also mixed) and tf32 (f32 rounded to 10 bits of mantissa on reading) "
-    "multiply into f32; i8 multiplies into i32, modulo 2**32. A NaN is written as the quiet NaN 0x7FC00000. Which types "
-    "a chip has is in its file; others trap (TYPE).",
+    "multiply into f32; i8 multiplies into i32, modulo 2**32. A NaN is written as the quiet NaN 0x7FC00000. Which "
+    "types a chip has is in its file; others trap (TYPE).",
     unit="dpe",
 )
 

@@ -11,7 +11,8 @@ row = extension(
     "are the product of the sizes of the outer dimensions (rank 1: one row). Elements outside the valid range "
     "[lo, hi) of any dimension make no memory access: a read stores the fill value, a write skips them. Types are not "
     "converted and must have the same size (TYPE); sizes must agree (SHAPE); a transfer outside device memory traps "
-    "(BOUNDS), an address that is not a multiple of the chip's DMA alignment too (ALIGN). Data is visible at completion.",
+    "(BOUNDS), an address that is not a multiple of the chip's DMA alignment too (ALIGN). Data is visible at "
+    "completion.",
     unit="fi",
 )
 

@@ -58,8 +58,8 @@ row(
 row(
     "xm.re.recv acc, dir",
     "0000111 000 dir:zimm[1:0] 00000 011 acc:td 0001011",
-    "acc[r, c] += the element that the neighbour in direction dir sends (its direction is the opposite one); shapes and "
-    "types must be equal (SHAPE, TYPE). f32 additions round to nearest even.",
+    "acc[r, c] += the element that the neighbour in direction dir sends (its direction is the opposite one); shapes "
+    "and types must be equal (SHAPE, TYPE). f32 additions round to nearest even.",
     timing="re",
     reads=("acc",),
 )

@@ -6,14 +6,14 @@ from mtia.isa.table import extension
 
 row = extension(
     "Xmtia SIMD engine",
-    "Elementwise functions and reductions. Sources lie in LS or RE, destinations in LS (SPACE); all elementwise operands "
-    "have the destination's shape or are immediates (SHAPE). When all sources are integers the function is computed in "
-    "i64 and the result's low bits are kept; otherwise sources are converted to f32 and the result is computed in f32 "
-    "and converted to the destination. Conversions round to nearest even (or stochastically, by the destination's "
-    "flag); float to integer truncates and saturates, NaN gives 0; fp8 saturates; NaNs become the quiet NaN. "
-    "Comparisons give 1 or 0. A destination may be one of its own sources; sources that overlap it otherwise are "
-    "undefined in order. Functions marked `float` do not take all-integer sources, those marked `integer` no floats "
-    "(TYPE).",
+    "Elementwise functions and reductions. Sources lie in LS or RE, destinations in LS (SPACE); all elementwise "
+    "operands have the destination's shape or are immediates (SHAPE). When all sources are integers the function is "
+    "computed in i64 and the result's low bits are kept; otherwise sources are converted to f32, the result is "
+    "computed in f32 and converted to the destination. Conversions round to nearest even (or stochastically, by the "
+    "destination's flag); float to integer truncates and saturates, NaN gives 0; fp8 saturates; NaNs become the "
+    "quiet NaN. Comparisons give 1 or 0. A destination may be one of its own sources; sources that overlap it "
+    "otherwise are undefined in order. Functions marked `float` do not take all-integer sources, those marked "
+    "`integer` no floats (TYPE).",
     unit="se",
 )
 
@@ -70,8 +70,8 @@ BINARY: tuple[tuple[str, str], ...] = (
     ("copysign", "d = |a| with the sign of b; float"),
 )
 REDUCTIONS: tuple[tuple[str, str], ...] = (
-    ("rsum", "d[r, 0] = sum of a[r, ·]; f32: 32 partial sums from +0 (column c goes to partial c mod 32, ascending), then "
-     "partial i += partial i + h for h = 16, 8, 4, 2, 1; integers exact modulo 2**64"),
+    ("rsum", "d[r, 0] = sum of a[r, ·]; f32: 32 partial sums from +0 (column c goes to partial c mod 32, ascending), "
+     "then partial i += partial i + h for h = 16, 8, 4, 2, 1; integers exact modulo 2**64"),
     ("rmax", "d[r, 0] = the largest of a[r, ·], NaN if there is one, +0 above -0"),
     ("rmin", "d[r, 0] = the smallest of a[r, ·], NaN if there is one, -0 below +0"),
     ("csum", "d[0, c] = sum of a[·, c]; f32: from +0, rows ascending"),
@@ -89,7 +89,7 @@ for code, (name, text) in enumerate(TABLE_FORMS, TABLE_CODE):
     row(
         f"xm.se.lut.{name} d, a",
         f"{code:07b} 00000 a:td 100 d:td 0001011",
-        f"{name} of a from a table: {text}. Linear between entries, which are the precise function rounded to f32; float.",
+        f"{name} of a from a table: {text}. Linear between entries; each the precise f32 value. Float.",
         timing="se",
     )
 for code, (name, text) in enumerate(BINARY):
@@ -131,8 +131,8 @@ row(
 row(
     "xm.se.quant d, a, b, c",
     "c:td 00 b:td a:td 101 d:td 1011011",
-    "Quantise with scale b and zero point c: d = rint(a / b) + c in f32, then converted; d is i8, u8 or an 8-bit float, "
-    "for which rint is left out; float.",
+    "Quantise with scale b and zero point c: d = rint(a / b) + c in f32, then converted; d is i8, u8 or an 8-bit "
+    "float, for which rint is left out; float.",
     timing="se",
 )
 row(

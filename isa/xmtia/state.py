@@ -1,11 +1,11 @@
-"""State of Xmtia in memory: tile registers, resolved operands, and the chip's numbers as units and machine read them."""
+"""State of Xmtia in memory: tile registers, resolved operands, and the chip's numbers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from mtia.isa.chip import Chip
-from mtia.isa.lang import Array, Ptr, i32, i64, struct, u8, u32, u64
+from mtia.isa.lang import Array, Ptr, Struct, i32, i64, struct, u8, u32, u64
 
 __all__ = ["MAX_RANK", "TICKS", "TILE_REGS", "ChipParams", "CpState", "Operand", "TileReg", "fill_chip_params"]
 
@@ -15,7 +15,7 @@ TICKS = 256  # parts of a clock in which lines are timed
 
 
 @struct
-class TileReg:
+class TileReg(Struct):
     """A tile register; `form` says which fields count. Strides and offsets are in bytes."""
 
     form: u32  # codes.Form
@@ -40,15 +40,15 @@ class TileReg:
 
 
 @struct
-class CpState:
-    """What a hart's configuration instructions change; `Hart.unit` is its address. The machine fills `info` at launch."""
+class CpState(Struct):
+    """What a hart's configuration instructions change; `Hart.unit` is its address; a launch fills `info`."""
 
     td: Array[TileReg, TILE_REGS]
     info: Array[u64, 8]  # codes.Info, all but CYCLE
 
 
 @struct
-class Operand:
+class Operand(Struct):
     """A tile register resolved at issue. Immediates: strides 0, `ptr` is set when the command runs."""
 
     ptr: Ptr[u8]  # host address of element (0, 0)
@@ -66,7 +66,7 @@ class Operand:
 
 
 @struct
-class ChipParams:
+class ChipParams(Struct):
     """The numbers of a `Chip` by section and key; below them the derived ones."""
 
     grid_rows: u32

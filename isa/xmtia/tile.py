@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtia.isa.lang import Ptr, fn, i32, i64, u32, u64
+from mtia.isa.lang import Ptr, addr, fn, i32, i64, u32, u64
 from mtia.isa.state import OK, Hart, Insn
 from mtia.isa.table import extension
 from mtia.isa.xmtia.codes import Form
