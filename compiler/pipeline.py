@@ -1,0 +1,230 @@
+"""The stages from Triton's IR to a PE executable: the one list that names them for `--emit`, dumps, cache and docs.
+
+A stage takes what the one before it made: TTIR text, then one MLIR module that is changed in place, then LLVM IR text,
+then the bytes of the executable. After every stage the value has a text form.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mtia.compiler.options import Options
+from mtia.isa.errors import UserError
+
+__all__ = ["STAGES", "Job", "Stage", "context", "parse", "run", "stage"]
+
+
+@dataclass
+class Job:
+    """One compilation on its way: the options, what the source is called, and what the stages learn for the loader."""
+
+    options: Options
+    file: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: `make(value, job)` gives its value from the one before."""
+
+    name: str
+    suffix: str
+    what: str
+    make: Callable[[Any, Job], Any]
+
+    def text(self, value: Any) -> str | bytes:
+        """The printable form of a value of this stage; only the executable is bytes."""
+        if isinstance(value, str | bytes):
+            return value
+        text: str = value.operation.get_asm(enable_debug_info=True)
+        return text
+
+
+# --- the makers; each imports what it needs when it runs, so that naming stages costs nothing -------------------------
+
+
+def _pass(*names: str) -> Callable[[Any, Job], Any]:
+    """Run the passes of these names, each the function of that name in its own module, on the module in place."""
+
+    def make(module: Any, job: Job) -> Any:
+        for name in names:
+            found = getattr(importlib.import_module(f"mtia.compiler.passes.{name}"), name)
+            found(module, job.options)
+        return module
+
+    return make
+
+
+def _tt(text: str, job: Job) -> Any:
+    from mtia.compiler.frontends.ttir import parse_ttir
+
+    return parse_ttir(text, job.file, context())
+
+
+def _llvm(module: Any, job: Job) -> Any:
+    from mtia.compiler.passes.lower_pe_to_llvm import lower_pe_to_llvm
+
+    job.metadata |= _describe(module, job.options)
+    lower_pe_to_llvm(module)
+    return module
+
+
+def _features(options: Options) -> str:
+    from mtia.compiler.backend.features import Hart, feature_string
+
+    every_hart_has_vectors = options.chip.hart.vector_mask == (1 << options.chip.hart.count) - 1
+    return feature_string(
+        Hart.PORTABLE if options.hart_only else Hart.VECTOR if every_hart_has_vectors else Hart.SCALAR
+    )
+
+
+def _ll(module: Any, job: Job) -> str:
+    from mtia.compiler.passes.lower_pe_to_llvm import to_llvm_ir
+
+    return to_llvm_ir(module, _features(job.options))
+
+
+def _elf(text: str, job: Job) -> bytes:
+    from mtia.compiler.backend import linker, worker
+    from mtia.compiler.passes.lower_pe_to_llvm import ENTRY_PREFIX
+
+    code = worker.generate(text, _features(job.options), job.options.level)
+    return linker.link(code, ENTRY_PREFIX + job.metadata["kernel"], job.metadata, job.metadata.get("data_limit"))
+
+
+def _asm(executable: bytes, job: Job) -> str:
+    from mtia.isa import asm, elf
+
+    file = elf.read(executable)
+    text = file.section(".text")
+    assert text is not None
+    symbols = {symbol.name: symbol.value for symbol in file.symbols if not symbol.name.startswith("$")}
+    return asm.listing(text.data, text.address, symbols)
+
+
+def _describe(module: Any, options: Options) -> dict[str, Any]:
+    """What the loader must know: read from the kernel's signature and the planner's attributes at stage `pe`."""
+    from mtia.dialects.mlir import ir
+
+    kernels = [op for op in module.body.operations if op.operation.name == "func.func"]
+    if not kernels:
+        raise UserError("the module has no kernel")
+    function = kernels[0]
+    attributes = function.attributes
+    described: dict[str, Any] = {
+        "kernel": ir.StringAttr(attributes["sym_name"]).value,
+        "arguments": [_argument(kind) for kind in ir.FunctionType(function.type).inputs],
+        "chip": options.chip.name,
+        "cores": options.chip.hart.count if options.use_dual_core else 1,
+    }
+    for name in attributes:
+        if name.startswith("mtia."):
+            described[name.removeprefix("mtia.")] = _plain(attributes[name])
+    return described
+
+
+def _argument(kind: Any) -> str:
+    """Triton's name of an argument type: `*fp32`, `i32`, …"""
+    from mtia.dialects.mlir import ir
+
+    if isinstance(kind, ir.MemRefType):
+        return "*" + _argument(kind.element_type)
+    text = str(kind)
+    return {"index": "i64", "f16": "fp16", "f32": "fp32", "f64": "fp64"}.get(text, text)
+
+
+def _plain(attribute: Any) -> Any:
+    from mtia.dialects.mlir import ir
+
+    for kind in (ir.BoolAttr, ir.IntegerAttr, ir.StringAttr):
+        if isinstance(attribute, kind):
+            return attribute.value
+    return str(attribute)
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("ttir", ".ttir", "Triton's optimised IR", lambda text, job: text),
+    Stage("tt", ".mlir", "the same module held by our tt dialect", _tt),
+    Stage("linalg", ".mlir", "linalg on tensors; loads are DMA into fresh buffers", _pass("convert_tt_to_linalg")),
+    Stage("fused", ".mlir", "elementwise chains fused", _pass("fuse")),
+    Stage("memref", ".mlir", "bufferised", _pass("bufferize")),
+    Stage("tiles", ".mlir", "every op on local buffers is one of an engine, or a hart loop", _pass("select_engines")),
+    Stage("planned", ".mlir", "buffers placed, program loop made", _pass("plan_local_memory")),
+    Stage("pe", ".mlir", "one op for each instruction of the units", _pass("lower_tiles_to_pe")),
+    Stage("llvm", ".mlir", "LLVM dialect", _llvm),
+    Stage("ll", ".ll", "LLVM IR", _ll),
+    Stage("elf", ".elf", "RV64GCV and Xmtia executable", _elf),
+    Stage("asm", ".s", "disassembly of the executable", _asm),
+)
+
+
+def stage(name: str) -> Stage:
+    """The stage of that name; an unknown one is a user error that lists them."""
+    for candidate in STAGES:
+        if candidate.name == name:
+            return candidate
+    raise UserError(f"unknown stage '{name}'; stages: {', '.join(s.name for s in STAGES)}")
+
+
+_local = threading.local()
+
+
+def context() -> Any:
+    """This thread's MLIR context with our dialects, made once."""
+    made = getattr(_local, "context", None)
+    if made is None:
+        from mtia.dialects import mlir, mtia, pe, tt
+
+        made = _local.context = mlir.context(tt.TT, mtia.MTIA, pe.PE)
+    return made
+
+
+def parse(text: str, file: str | None = None) -> Any:
+    """An MLIR module from text, verified; a user error says where it is wrong."""
+    from mtia.dialects import mlir
+
+    with mlir.using(context()):
+        try:
+            return mlir.ir.Module.parse(text)
+        except mlir.ir.MLIRError as problem:
+            raise _parse_error(problem, file) from None
+
+
+def _parse_error(problem: Any, file: str | None) -> UserError:
+    diagnostic = problem.error_diagnostics[0]
+    place = re.search(r'"(.*)":(\d+):(\d+)', str(diagnostic.location))
+    if place is None:
+        return UserError(diagnostic.message, file)
+    name, line, column = place.groups()
+    return UserError(diagnostic.message, file if name == "-" else name, int(line), int(column))
+
+
+def run(
+    value: Any,
+    first: str,
+    last: str,
+    job: Job,
+    keep: Callable[[Stage, Any], None] | None = None,
+) -> Any:
+    """Run the stages after `first`, whose value is given, up to and including `last`; `keep` sees every value made."""
+    names = [candidate.name for candidate in STAGES]
+    begin, end = names.index(stage(first).name), names.index(stage(last).name)
+    if end < begin:
+        raise UserError(f"stage '{last}' comes before '{first}'")
+    if keep is not None:
+        keep(STAGES[begin], value)
+    for step in STAGES[begin + 1 : end + 1]:
+        value = step.make(value, job)
+        if keep is not None:
+            keep(step, value)
+    return value
+
+
+def names(stages: Iterable[Stage] = STAGES) -> list[str]:
+    """The names of stages, in order."""
+    return [candidate.name for candidate in stages]
