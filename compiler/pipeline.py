@@ -61,9 +61,11 @@ def _pass(*names: str) -> Callable[[Any, Job], Any]:
 
 
 def _tt(text: str, job: Job) -> Any:
-    from mtia.compiler.frontends.ttir import parse_ttir
+    from mtia.compiler.frontends import ttir
+    from mtia.dialects import mlir
 
-    return parse_ttir(text, job.file, context())
+    with mlir.using(context()):
+        return ttir.parse(text, job.file)
 
 
 def _llvm(module: Any, job: Job) -> Any:
@@ -104,7 +106,8 @@ def _asm(executable: bytes, job: Job) -> str:
     text = file.section(".text")
     assert text is not None
     symbols = {symbol.name: symbol.value for symbol in file.symbols if not symbol.name.startswith("$")}
-    return asm.listing(text.data, text.address, symbols)
+    listing: str = asm.listing(text.data, text.address, symbols)
+    return listing
 
 
 def _describe(module: Any, options: Options) -> dict[str, Any]:
