@@ -1,6 +1,8 @@
 """What a type checker sees of the language: scalars are `Any`, for the front end checks the bodies itself."""
 
 from collections.abc import Callable
+from typing import Annotated as Array
+from typing import Annotated as Vec
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from .function import Fn
