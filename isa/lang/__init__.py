@@ -27,6 +27,7 @@ For type checkers every value in a body is `Any` (`__init__.pyi`); the front end
 from __future__ import annotations
 
 from .function import Fn, fn
+from .library import Library, build, sources_key
 from .memory import Memory
 from .names import (
     Array,
@@ -86,9 +87,9 @@ from .names import (
 from .types import Struct, struct
 
 __all__ = [
-    "Array", "Fn", "FnPtr", "Memory", "Ptr", "Struct", "Vec", "addr", "bf16", "bits", "boolean", "bswap", "ceil", "clz",
-    "copysign", "ctz", "f16", "f32", "f64", "fabs", "floor", "fma", "fn", "from_bits", "i16", "i32", "i64", "i8",
-    "isnan", "likely", "local", "memcpy", "memmove", "memset", "mulhs", "mulhsu", "mulhu", "pointer", "popcount",
-    "rint", "sdiv", "select", "shuffle", "sizeof", "splat", "sqrt", "srem", "struct", "tailcall", "trunc", "u16",
-    "u32", "u64", "u8", "unlikely", "unroll", "vload", "vstore",
+    "Array", "Fn", "FnPtr", "Library", "Memory", "Ptr", "Struct", "Vec", "addr", "bf16", "bits", "boolean", "bswap",
+    "build", "ceil", "clz", "copysign", "ctz", "f16", "f32", "f64", "fabs", "floor", "fma", "fn", "from_bits",
+    "i16", "i32", "i64", "i8", "isnan", "likely", "local", "memcpy", "memmove", "memset", "mulhs", "mulhsu",
+    "mulhu", "pointer", "popcount", "rint", "sdiv", "select", "shuffle", "sizeof", "sources_key", "splat", "sqrt",
+    "srem", "struct", "tailcall", "trunc", "u16", "u32", "u64", "u8", "unlikely", "unroll", "vload", "vstore",
 ]  # fmt: skip
