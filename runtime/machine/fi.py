@@ -1,0 +1,347 @@
+"""Fabric interface: the walk of a DMA over the lines of memory, and what it copies."""
+
+from __future__ import annotations
+
+from mtia.isa.lang import Ptr, addr, boolean, fn, i32, i64, memcpy, u8, u16, u32, u64
+from mtia.isa.xmtia.codes import Cause, DType
+from mtia.isa.xmtia.state import Operand, TileReg
+
+from .events import push_event
+from .hazards import BOUNDS, TYPE, element_bytes, fault
+from .memory import (
+    DRAM_BASE,
+    LLS_BASE,
+    TICK_SHIFT,
+    prefetch_line,
+    read_line,
+    write_line,
+)
+from .state import FI_IN, NO_OPERAND, RANK_STEP, RING_MASK, Command, Machine, OpInfo, Pe
+
+STEP = 32  # clocks of line requests between two events of a DMA (defined: what other PEs may be ahead)
+SHAPE, ALIGN = int(Cause.SHAPE), int(Cause.ALIGN)
+I64, I32 = int(DType.I64), int(DType.I32)
+
+
+@fn
+def region(m: Ptr[Machine], address: u64, size: u64) -> u64:
+    """Host address of a range of DRAM or LLS, 0 if it lies in neither."""
+    inside = address - DRAM_BASE
+    if inside < m.dram_bytes and size <= m.dram_bytes - inside:
+        return u64(m.dram) + inside
+    inside = address - LLS_BASE
+    if inside < m.lls_bytes and size <= m.lls_bytes - inside:
+        return u64(m.lls) + inside
+    return 0
+
+
+@fn
+def first_column(g: Ptr[TileReg]) -> i64:
+    """First valid index of the last dimension."""
+    return max(g.lo[g.rank - 1], i64(0))
+
+
+@fn
+def last_column(g: Ptr[TileReg]) -> i64:
+    """End of the valid indices of the last dimension."""
+    return min(g.hi[g.rank - 1], i64(g.size[g.rank - 1]))
+
+
+@fn
+def row_valid(g: Ptr[TileReg], row: u64) -> boolean:
+    """Whether a row's outer indices are all in their valid ranges."""
+    rest = row
+    d = g.rank - 1
+    while d > 0:
+        d -= 1
+        at = i64(rest % g.size[d])
+        rest = rest // g.size[d]
+        if at < g.lo[d] or at >= g.hi[d]:
+            return False
+    return True
+
+
+@fn
+def index_value(o: Ptr[Operand], row: u64) -> i64:
+    """Element `row` of an index list."""
+    place = u64(o.ptr) + row * u64(o.rstride)
+    if o.dtype == I64:
+        return Ptr[i64](place)[0]
+    return i64(Ptr[i32](place)[0])
+
+
+@fn
+def row_address(g: Ptr[TileReg], command: Ptr[Command], index: u32, row: u64) -> u64:
+    """Address of element (row, 0) of the global view."""
+    if index != NO_OPERAND:
+        return g.base + u64(index_value(addr(command.operand[index]), row) * g.stride[0])
+    rest = row
+    address = g.base
+    d = g.rank - 1
+    while d > 1:
+        d -= 1
+        address += (rest % g.size[d]) * u64(g.stride[d])
+        rest = rest // g.size[d]
+    if d > 0:
+        address += rest * u64(g.stride[0])
+    return address
+
+
+@fn
+def check_range(m: Ptr[Machine], g: Ptr[TileReg], indexed: boolean) -> u32:
+    """Whether the valid range lies in device memory; a trap cause or 0."""
+    low = i64(0)
+    high = i64(element_bytes(g.dtype))
+    for d in range(u32(0), g.rank):
+        first = max(g.lo[d], i64(0))
+        end = min(g.hi[d], i64(g.size[d]))
+        if first >= end:
+            return 0
+        if not (indexed and d == 0):
+            if g.stride[d] >= 0:
+                low += first * g.stride[d]
+                high += (end - 1) * g.stride[d]
+            else:
+                low += (end - 1) * g.stride[d]
+                high += first * g.stride[d]
+    start = g.base + u64(low)
+    if not indexed and region(m, start, u64(high - low)) == 0:
+        return fault(addr(m.trap), u32(BOUNDS), start, start + u64(high - low), u32(0))
+    if start % u64(m.chip.fi_align_bytes) != 0:
+        return fault(addr(m.trap), u32(ALIGN), start, u64(m.chip.fi_align_bytes), u32(0))
+    return 0
+
+
+@fn
+def check_dma(m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
+    """Check types, shapes and addresses of a DMA and count its rows; a trap cause or 0."""
+    g = addr(command.remote)
+    rows = u64(1)
+    for d in range(u32(0), g.rank - 1):
+        rows *= g.size[d]
+    command.rows = rows
+    if g.rank == 0 or g.rank > 4 or element_bytes(g.dtype) == 0:
+        return fault(addr(m.trap), u32(SHAPE), u64(g.rank), u64(4), u32(0))
+    if info.local != NO_OPERAND:
+        o = addr(command.operand[info.local])
+        if element_bytes(o.dtype) != element_bytes(g.dtype):
+            return fault(addr(m.trap), u32(TYPE), u64(o.dtype), u64(g.dtype), info.local)
+        if u64(o.rows) != rows or u64(o.cols) != g.size[g.rank - 1]:
+            return fault(addr(m.trap), u32(SHAPE), u64(o.rows), rows, info.local)
+    if info.index != NO_OPERAND:
+        o = addr(command.operand[info.index])
+        if g.rank != 2 or u64(o.rows) < rows:
+            return fault(addr(m.trap), u32(SHAPE), u64(o.rows), rows, info.index)
+        if o.dtype != I32 and o.dtype != I64:
+            return fault(addr(m.trap), u32(TYPE), u64(o.dtype), u64(I32), info.index)
+    return check_range(m, g, info.index != NO_OPERAND)
+
+
+@fn
+def start_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> u32:
+    """Let an engine begin with a channel's head; returns a trap cause or 0."""
+    e = addr(pe.engines[unit])
+    channel = addr(pe.channels[n])
+    command = addr(channel.ring[channel.started & RING_MASK])
+    cause = check_dma(m, command, addr(m.ops[command.op]))
+    if cause != 0:
+        return cause
+    channel.started += 1
+    e.active = 1
+    e.flight += 1
+    e.channel = n
+    e.seq = command.seq
+    first = command.issued + u64(m.chip.cp_dispatch) + u64(m.chip.fi_start)
+    if first < now:
+        first = now
+    if e.next_issue < first << TICK_SHIFT:
+        e.next_issue = first << TICK_SHIFT
+    command.started = now
+    command.latest = e.next_issue
+    command.row = 0
+    command.col = 0
+    command.last_line = 0
+    command.bytes = 0
+    push_event(m, e.next_issue >> TICK_SHIFT, pe.index, unit + RANK_STEP, u64(0))
+    return 0
+
+
+@fn
+def dma_line(
+    m: Ptr[Machine], pe: Ptr[Pe], unit: u32, command: Ptr[Command], info: Ptr[OpInfo], at: u64, size: u64, t: u64
+) -> u64:
+    """Send the request of one line, or of `size` bytes of it, at tick t; returns the tick of its completion."""
+    e = addr(pe.engines[unit])
+    arrival = t
+    if unit != FI_IN:
+        arrival = write_line(m, pe, e, at, size >> u64(m.line_shift) != 0, t)
+    elif info.local == NO_OPERAND:
+        arrival = prefetch_line(m, pe, e, at, t)
+    else:
+        arrival = read_line(m, pe, e, at, t)
+    e.lines += 1
+    if arrival > command.latest:
+        command.latest = arrival
+    return arrival
+
+
+@fn
+def walk_row(
+    m: Ptr[Machine], pe: Ptr[Pe], unit: u32, command: Ptr[Command], info: Ptr[OpInfo], start: u64, stop_at: u64
+) -> boolean:
+    """Request lines of the current row until its end (True) or until tick `stop_at` (False)."""
+    e = addr(pe.engines[unit])
+    g = addr(command.remote)
+    size = element_bytes(g.dtype)
+    stride = g.stride[g.rank - 1]
+    count = u64(max(last_column(g) - first_column(g), i64(0)))
+    dense = stride == i64(size)
+    length = count
+    if dense:
+        length = count * size
+    ticks = u64(m.read_ticks)
+    if unit != FI_IN:
+        ticks = u64(m.write_ticks)
+    line_bytes = u64(1) << u64(m.line_shift)
+    base = start + u64(first_column(g) * stride)
+    while command.col < length:
+        at = base + command.col
+        part = size
+        step = u64(1)
+        if dense:
+            part = min(length - command.col, line_bytes - (at & (line_bytes - 1)))
+            step = part
+        else:
+            at = base + u64(i64(command.col) * stride)
+        line = (at >> u64(m.line_shift)) + 1
+        if line != command.last_line:
+            t = max(e.next_issue, e.outstanding[e.cursor])
+            if t >= stop_at:
+                e.wait_window += t - e.next_issue
+                e.next_issue = t
+                return False
+            e.wait_window += t - e.next_issue
+            e.outstanding[e.cursor] = dma_line(m, pe, unit, command, info, at, part, t)
+            e.cursor += 1
+            if e.cursor == e.window:
+                e.cursor = 0
+            e.next_issue = t + ticks
+            command.last_line = line
+        command.bytes += part
+        command.col += step
+    return True
+
+
+@fn
+def dma_step(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, now: u64) -> u32:
+    """Go on with the walk of the issuing command; returns 1 when all its lines are out."""
+    e = addr(pe.engines[unit])
+    channel = addr(pe.channels[e.channel])
+    command = addr(channel.ring[(e.seq - 1) & RING_MASK])
+    info = addr(m.ops[command.op])
+    g = addr(command.remote)
+    stop_at = (now + STEP) << TICK_SHIFT
+    while command.row < command.rows:
+        if row_valid(g, command.row):
+            start = row_address(g, command, info.index, command.row)
+            if info.index != NO_OPERAND and first_column(g) < last_column(g):
+                low = start + u64(first_column(g) * g.stride[1])
+                if region(m, low, element_bytes(g.dtype)) == 0:
+                    fault(addr(m.trap), u32(BOUNDS), low, u64(0), info.index)
+                    return 1
+            if not walk_row(m, pe, unit, command, info, start, stop_at):
+                push_event(m, e.next_issue >> TICK_SHIFT, pe.index, unit + RANK_STEP, u64(0))
+                return 0
+        command.row += 1
+        command.col = 0
+    e.active = 0
+    e.bytes += command.bytes
+    pe.ls_next = max(pe.ls_next, now) + command.bytes // u64(m.chip.ls_bytes_per_clk)
+    command.finished = max((command.latest + (1 << TICK_SHIFT) - 1) >> TICK_SHIFT, now)
+    push_event(m, command.finished, pe.index, unit, u64(e.channel) << 32 | u64(e.seq))
+    return 1
+
+
+@fn
+def copy_run(to: u64, to_stride: i64, source: u64, stride: i64, n: u64, size: u64) -> None:
+    """Copy n elements between two strided runs."""
+    if to_stride == i64(size) and stride == i64(size):
+        memcpy(Ptr[u8](to), Ptr[u8](source), n * size)
+        return
+    for k in range(i64(0), i64(n)):
+        a = to + u64(k * to_stride)
+        b = source + u64(k * stride)
+        if size == 4:
+            Ptr[u32](a)[0] = Ptr[u32](b)[0]
+        elif size == 2:
+            Ptr[u16](a)[0] = Ptr[u16](b)[0]
+        elif size == 8:
+            Ptr[u64](a)[0] = Ptr[u64](b)[0]
+        else:
+            Ptr[u8](a)[0] = Ptr[u8](b)[0]
+
+
+@fn
+def fill_run(to: u64, stride: i64, value: u64, n: i64, size: u64) -> None:
+    """Write one value to n elements."""
+    for k in range(i64(0), n):
+        a = to + u64(k * stride)
+        if size == 4:
+            Ptr[u32](a)[0] = u32(value)
+        elif size == 2:
+            Ptr[u16](a)[0] = u16(value)
+        elif size == 8:
+            Ptr[u64](a)[0] = value
+        else:
+            Ptr[u8](a)[0] = u8(value)
+
+
+@fn
+def move_row(
+    m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo], row: u64, local: u64, cstride: i64, inward: boolean
+) -> u32:
+    """Copy one row between local memory and the global view; a trap cause or 0."""
+    g = addr(command.remote)
+    size = element_bytes(g.dtype)
+    columns = i64(g.size[g.rank - 1])
+    first = min(first_column(g), columns)
+    end = max(last_column(g), first)
+    if not row_valid(g, row):
+        first = columns
+        end = columns
+    if first < end:
+        stride = g.stride[g.rank - 1]
+        address = row_address(g, command, info.index, row) + u64(first * stride)
+        low = address
+        span = u64((end - first - 1) * stride) + size
+        if stride < 0:
+            low = address + u64((end - first - 1) * stride)
+            span = address + size - low
+        host = region(m, low, span)
+        if host == 0:
+            return fault(addr(m.trap), u32(BOUNDS), low, low + span, u32(0))
+        host += address - low
+        place = local + u64(first * cstride)
+        if inward:
+            copy_run(place, cstride, host, stride, u64(end - first), size)
+        else:
+            copy_run(host, stride, place, cstride, u64(end - first), size)
+    if inward:
+        fill_run(local, cstride, g.bits, first, size)
+        fill_run(local + u64(end * cstride), cstride, g.bits, columns - end, size)
+    return 0
+
+
+@fn
+def dma_effect(m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
+    """What a completed DMA has moved; a trap cause or 0."""
+    if info.local == NO_OPERAND:
+        return 0
+    o = addr(command.operand[info.local])
+    inward = info.unit == FI_IN
+    for row in range(u64(0), command.rows):
+        local = u64(o.ptr) + row * u64(o.rstride)
+        cause = move_row(m, command, info, row, local, o.cstride, inward)
+        if cause != 0:
+            return cause
+    return 0

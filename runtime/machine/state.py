@@ -1,0 +1,340 @@
+"""Memory layout of the machine: structs shared by the reference and the fast interpreter."""
+
+from __future__ import annotations
+
+from mtia.isa.lang import Array, FnPtr, Ptr, struct, u8, u16, u32, u64
+from mtia.isa.state import Hart
+from mtia.isa.xmtia.state import ChipParams, CpState, Operand, TileReg
+
+# Units in queue order (codes.Unit); a channel is one hart's queue to one unit: hart * UNITS + unit.
+FI_IN, FI_OUT, MLU, DPE, RE, SE = range(6)
+UNITS = 6
+UNIT_NAMES = ("fi.in", "fi.out", "mlu", "dpe", "re", "se")
+CHANNELS = 2 * UNITS
+HARTS = 2
+
+MAX_OPERANDS = 4
+CBS = 16  # per hart
+MAX_SLOTS = 64  # per circular buffer (defined)
+RING = 64  # commands held per channel: queued + in flight, a power of two
+RING_MASK = RING - 1
+MAX_FLIGHT = 16  # DMA commands in flight per engine
+MAX_OUTSTANDING = 1024  # lines in flight per engine
+
+# Event ranks: completions before DMA steps before harts at the same time and PE.
+RANK_STEP = UNITS  # + 0 read, + 1 write
+RANK_HART = UNITS + 2
+NEVER = (1 << 64) - 1
+
+# Where a hart is.
+RUN, WAIT_QUEUE, WAIT_UNITS, WAIT_PUSH, WAIT_POP, WAIT_READ, WAIT_WRITE, WAIT_BARRIER, DONE, HART_OFF = range(10)
+HART_STATES = (
+    "running", "queue full", "xm.wait", "cb.push", "cb.pop", "cb.waitr", "cb.waitw", "barrier", "finished", "off",
+)  # fmt: skip
+
+# What a unit's cycle is spent on.
+S_IDLE, S_BUSY, S_DEPENDENCY, S_ELEMENT, S_SPACE, S_MEMORY = range(6)
+UNIT_STATES = ("idle", "busy", "dependency", "element", "space", "memory")
+
+# What a hart's cycle is spent on: the waits by HART_STATES, plus outside memory.
+H_MEMORY = HART_OFF + 1
+HART_CAUSES = HART_OFF + 2
+
+NO_UNIT = 99
+NO_OPERAND = 99
+
+# Pending reasons of an operand.
+P_NONE, P_ELEMENT, P_SPACE = range(3)
+
+
+@struct
+class Event:
+    """One entry of the queue; `key` orders equal times by PE, rank and sequence."""
+
+    time: u64
+    key: u64
+    data: u64
+
+
+@struct
+class Slot:
+    """Hazard state of one circular-buffer slot: the latest sequence number per channel."""
+
+    write: Array[u32, CHANNELS]
+    read: Array[u32, CHANNELS]
+    ready: Array[u32, CHANNELS]  # taken at push: what a reader of the other hart waits for
+    free: Array[u32, CHANNELS]  # taken at pop: what the next writer waits for
+
+
+@struct
+class Cb:
+    """A circular buffer; `pushed` and `popped` count slots at issue time."""
+
+    base: u32
+    slot_bytes: u32
+    slots: u32
+    space: u32
+    pushed: u32
+    popped: u32
+    waiting: u32  # commands that hold a pending operand on this buffer
+    valid: u32
+    slot: Array[Slot, MAX_SLOTS]
+
+
+@struct
+class Pending:
+    """An operand whose slot has not been pushed (element) or popped (space) yet."""
+
+    kind: u32
+    cb: u32
+    number: u32  # absolute slot number
+    pad: u32
+
+
+@struct
+class Command:
+    """A command in a queue: resolved operands and what it waits for."""
+
+    op: u32
+    operands: u32
+    channel: u32
+    seq: u32
+    order: u64  # issue order in the PE
+    issued: u64  # cycle
+    started: u64
+    finished: u64
+    pc: u64
+    word: u32
+    pending: u32  # operands that still wait for push or pop
+    bytes: u64  # DMA payload
+    latest: u64  # DMA: last line's arrival
+    row: u64  # DMA walk: next row
+    col: u64  # DMA walk: next byte in the row
+    last_line: u64  # DMA walk: last line asked for, + 1
+    rows: u64  # DMA: rows of the global view
+    done: u32
+    pad: u32
+    need: Array[u32, CHANNELS]
+    wait: Array[Pending, MAX_OPERANDS]
+    operand: Array[Operand, MAX_OPERANDS]
+    remote: TileReg  # the DMA's global form
+
+
+@struct
+class Channel:
+    """One hart's queue to one unit; sequence numbers start at 1."""
+
+    issued: u32
+    started: u32
+    retired: u32
+    pad: u32
+    ring: Array[Command, RING]
+
+
+@struct
+class Unit:
+    """A unit's occupation and counters."""
+
+    busy: u32  # commands executing
+    state: u32
+    since: u64
+    end: u64  # completion of the running command, NEVER when idle
+    running: u32  # channel of the running command
+    pad: u32
+    commands: u64
+    work: u64  # MACs on the DPE, elements elsewhere
+    cycles: Array[u64, 6]  # by UNIT_STATES
+
+
+@struct
+class Engine:
+    """One DMA direction: the line issuer, the commands in flight and the window of outstanding lines."""
+
+    active: u32  # 1 while a command is issuing lines
+    channel: u32  # of the issuing command
+    seq: u32
+    flight: u32
+    next_issue: u64  # ticks
+    window: u32  # lines allowed in flight
+    cursor: u32
+    outstanding: Array[u64, MAX_OUTSTANDING]  # arrival ticks of the last lines
+    lines: u64
+    bytes: u64
+    llc_hits: u64
+    llc_misses: u64
+    coalesced: u64
+    wait_noc: u64  # ticks lost to contention, by resource
+    wait_sram: u64
+    wait_dram: u64
+    wait_window: u64
+
+
+@struct
+class HartControl:
+    """The command processor's side of one hart."""
+
+    hart: Ptr[Hart]
+    state: u32
+    arg: u32  # what it waits for: channel, unit mask or CB
+    since: u64
+    queued: u32  # 1 while it has an event
+    released: u32  # the barrier it waited at has opened
+    instructions: u64
+    commands: u64
+    stall: Array[u64, HART_CAUSES]
+    start: u64
+    end: u64
+    cp: CpState
+
+
+@struct
+class Pe:
+    """One processing element."""
+
+    index: u32
+    row: u32
+    col: u32
+    rank: u32  # in the launch
+    alive: u32  # harts that have not finished
+    pad: u32
+    order: u64
+    ls: Ptr[u8]
+    acc: Ptr[u8]
+    ls_next: u64  # local memory's next free tick
+    harts: Array[HartControl, HARTS]
+    units: Array[Unit, UNITS]
+    engines: Array[Engine, 2]
+    cbs: Array[Cb, 32]  # 16 of hart A, 16 of hart B
+    channels: Array[Channel, CHANNELS]
+
+
+@struct
+class Recent:
+    """A line that a row or a column of PEs read lately."""
+
+    line: u64  # line number + 1
+    until: u64  # ticks: later reads go to memory again
+    arrival: u64  # ticks
+
+
+@struct
+class Block:
+    """State of one LLC block of 16 lines."""
+
+    ready: u64  # ticks at which the last fill arrives
+    valid: u16
+    dirty: u16
+    used: u32  # second chance
+
+
+# How an operand is used.
+A_READ, A_WRITE = 1, 2
+
+# Results of an issue.
+ISSUED, WAITING, FINISHED, TRAPPED = range(4)
+
+
+@struct
+class OpInfo:
+    """What the command processor knows about an instruction, by table row."""
+
+    unit: u32  # codes.Unit, or NO_UNIT for the command processor itself
+    code: u32  # CP: which action; units: index of the meaning
+    operands: u32
+    local: u32  # DMA: which operand is the local tile, NO_OPERAND for none
+    index: u32  # DMA: … the index list
+    pad: u32
+    timing: FnPtr[(Ptr[ChipParams], Ptr[Operand]), u64]
+    meaning: FnPtr[(Ptr[ChipParams], Ptr[Operand]), u32]
+    access: Array[u8, MAX_OPERANDS]  # READ | WRITE
+    field: Array[u8, MAX_OPERANDS]  # where the tile register's number is: 0 rd, 1 rs1, 2 rs2, 3 rs3
+    form: Array[u8, MAX_OPERANDS]  # 1 = the global form is legal
+
+
+@struct
+class Record:
+    """One executed command of the trace."""
+
+    start: u64
+    end: u64
+    pc: u64
+    op: u32
+    pe: u16
+    unit: u16
+
+
+@struct
+class Trap:
+    """Why the machine stopped."""
+
+    cause: u32  # 0 = none
+    pe: u32
+    hart: u32
+    unit: u32  # NO_UNIT when the hart itself trapped
+    word: u32
+    detail: u32
+    pc: u64
+    value: u64  # address, or what the cause says
+    limit: u64
+    time: u64
+
+
+@struct
+class Machine:
+    """The whole chip; arrays that depend on the chip are separate blocks."""
+
+    time: u64
+    pes: u32
+    harts: u32  # of the launch
+    harts_alive: u32
+    barrier_waiting: u32
+    barrier_number: u64
+    barrier_open: u64  # cycle at which the waiting harts go on, 0 = not yet
+    changed: u32  # a push or pop happened: the other hart may go on
+    stop: u32  # set by the host: leave at the next horizon
+    sequence: u64  # of events
+    horizon_step: u64
+    limit: u64  # runaway limit in cycles
+    events: Ptr[Event]
+    event_count: u64
+    pe: Ptr[Pe]
+    dram: Ptr[u8]
+    dram_bytes: u64
+    lls: Ptr[u8]
+    lls_bytes: u64
+    text: Ptr[u8]
+    ops: Ptr[OpInfo]
+    trace: Ptr[Record]
+    trace_count: u64
+    trace_capacity: u64
+    # NoC and memories: next free ticks and constants
+    link_in: Ptr[u64]
+    link_out: Ptr[u64]
+    bank: Ptr[u64]
+    channel: Ptr[u64]
+    page: Ptr[u64]  # open page per channel
+    recent_row: Ptr[Recent]
+    recent_col: Ptr[Recent]
+    tags: Ptr[u32]
+    blocks: Ptr[Block]
+    hand: Ptr[u8]
+    sets: u32
+    ways: u32
+    line_shift: u32
+    link_ticks: u32
+    read_ticks: u32
+    write_ticks: u32
+    bank_group: u32  # log2 of the power of two in the number of banks
+    bank_odd: u32  # the odd factor
+    channel_group: u32
+    channel_odd: u32
+    dram_reads: u64  # bytes
+    dram_writes: u64
+    sram_reads: u64
+    sram_writes: u64
+    evictions: u64
+    grid: Array[u32, 4]
+    cores: u32
+    npes: u32
+    trap: Trap
+    chip: ChipParams
