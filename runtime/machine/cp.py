@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, fn, memcpy, memset, select, sizeof, u32, u64
 from mtia.isa.state import Hart, Insn
-from mtia.isa.xmtia.codes import Cause, Space
+from mtia.isa.xmtia.codes import Cause
 from mtia.isa.xmtia.state import TileReg
 
 from .hazards import (
     BUFFER,
     GLOBAL,
+    IN_LS,
     IN_RE,
     cb_index,
     fault,
@@ -65,7 +66,6 @@ CP_ACTIONS = {
 }
 INIT, PUSH, POP, NEXT, WAITR, WAITW, PTR, AVAIL, WAIT, BARRIER, EXIT = range(11)
 SPACE = int(Cause.SPACE)
-IN_LS = int(Space.LS)
 DMA_UNITS = 3  # mask of both DMA engines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, boolean, fn, i32, i64, memcpy, u8, u16, u32, u64
 from mtia.isa.xmtia.codes import Cause, DType
-from mtia.isa.xmtia.state import Operand, TileReg
+from mtia.isa.xmtia.state import MAX_RANK, Operand, TileReg
 
 from .events import push_event
 from .hazards import BOUNDS, TYPE, element_bytes, fault
@@ -16,7 +16,7 @@ from .memory import (
     read_line,
     write_line,
 )
-from .state import FI_IN, NO_OPERAND, RANK_STEP, RING_MASK, Command, Machine, OpInfo, Pe
+from .state import FI_IN, NEVER, NO_OPERAND, RANK_STEP, RING_MASK, Command, Machine, OpInfo, Pe
 
 STEP = 32  # clocks of line requests between two events of a DMA (defined: what other PEs may be ahead)
 SHAPE, ALIGN = int(Cause.SHAPE), int(Cause.ALIGN)
@@ -116,12 +116,14 @@ def check_range(m: Ptr[Machine], g: Ptr[TileReg], indexed: boolean) -> u32:
 def check_dma(m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
     """Check types, shapes and addresses of a DMA and count its rows; a trap cause or 0."""
     g = addr(command.remote)
+    if g.rank == 0 or g.rank > MAX_RANK:
+        return fault(addr(m.trap), u32(SHAPE), u64(g.rank), u64(MAX_RANK), u32(0))
+    if element_bytes(g.dtype) == 0:
+        return fault(addr(m.trap), u32(TYPE), u64(g.dtype), u64(0), u32(0))
     rows = u64(1)
     for d in range(u32(0), g.rank - 1):
         rows *= g.size[d]
     command.rows = rows
-    if g.rank == 0 or g.rank > 4 or element_bytes(g.dtype) == 0:
-        return fault(addr(m.trap), u32(SHAPE), u64(g.rank), u64(4), u32(0))
     if info.local != NO_OPERAND:
         o = addr(command.operand[info.local])
         if element_bytes(o.dtype) != element_bytes(g.dtype):
@@ -157,6 +159,7 @@ def start_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> u32:
     if e.next_issue < first << TICK_SHIFT:
         e.next_issue = first << TICK_SHIFT
     command.started = now
+    command.finished = NEVER
     command.latest = e.next_issue
     command.row = 0
     command.col = 0

@@ -9,7 +9,7 @@ from mtia.isa.xmtia.state import Operand, TileReg
 from .state import (
     A_WRITE,
     CHANNELS,
-    MAX_OPERANDS,
+    MUST_BE_GLOBAL,
     P_ELEMENT,
     P_NONE,
     P_SPACE,
@@ -25,7 +25,7 @@ from .state import (
 )
 
 LOCAL, IMMEDIATE, GLOBAL = int(Form.LOCAL), int(Form.IMMEDIATE), int(Form.GLOBAL)
-IN_RE = int(Space.RE)
+IN_LS, IN_RE = int(Space.LS), int(Space.RE)
 BOUNDS, BUFFER, FORM, TYPE = int(Cause.BOUNDS), int(Cause.BUFFER), int(Cause.FORM), int(Cause.TYPE)
 SIZES = sum(dtype.bytes.bit_length() << 4 * dtype for dtype in DType if dtype < 16)
 
@@ -160,7 +160,9 @@ def resolve(
     o.bits = td.bits
     o.space = 0
     command.wait[k].kind = P_NONE
-    command.wait[k].cb = u32(32)
+    command.wait[k].cb = 32
+    if remote == MUST_BE_GLOBAL and td.form != GLOBAL:
+        return fault(addr(m.trap), FORM, u64(td.form), u64(GLOBAL), k)
     if td.form == LOCAL:
         return resolve_local(m, pe, hart, td, command, k, access)
     if td.form == IMMEDIATE:
@@ -171,7 +173,7 @@ def resolve(
         return 0
     if remote == 0:
         return fault(addr(m.trap), FORM, u64(td.form), u64(LOCAL), k)
-    o.ptr = Ptr[u8](u64(0))
+    o.ptr = Ptr[u8](0)
     o.rows = u32(td.size[0])
     o.cols = u32(td.size[1])
     for d in range(u32(0), u32(2)):

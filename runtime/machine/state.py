@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mtia.isa.lang import Array, FnPtr, Ptr, struct, u8, u16, u32, u64
-from mtia.isa.state import Hart
+from mtia.isa.lang import Array, FnPtr, Ptr, Struct, struct, u8, u16, u32, u64
+from mtia.isa.state import Hart, Insn
 from mtia.isa.xmtia.state import ChipParams, CpState, Operand, TileReg
 
 # Units in queue order (codes.Unit); a channel is one hart's queue to one unit: hart * UNITS + unit.
@@ -32,6 +32,15 @@ HART_STATES = (
     "running", "queue full", "xm.wait", "cb.push", "cb.pop", "cb.waitr", "cb.waitw", "barrier", "finished", "off",
 )  # fmt: skip
 
+# What a hart does at its event before it runs on.
+DO_RUN, DO_ISSUE, DO_ACCESS, DO_EXIT = range(4)
+
+# Why the interpreter gave a hart back.
+AT_HORIZON, AT_COMMAND, AT_ACCESS, AT_EXIT, AT_TRAP = range(5)
+
+# How a run of the machine ended.
+ENDED, STOPPED, FAULTED, STUCK, TOO_LONG = range(5)
+
 # What a unit's cycle is spent on.
 S_IDLE, S_BUSY, S_DEPENDENCY, S_ELEMENT, S_SPACE, S_MEMORY = range(6)
 UNIT_STATES = ("idle", "busy", "dependency", "element", "space", "memory")
@@ -48,7 +57,7 @@ P_NONE, P_ELEMENT, P_SPACE = range(3)
 
 
 @struct
-class Event:
+class Event(Struct):
     """One entry of the queue; `key` orders equal times by PE, rank and sequence."""
 
     time: u64
@@ -57,7 +66,7 @@ class Event:
 
 
 @struct
-class Slot:
+class Slot(Struct):
     """Hazard state of one circular-buffer slot: the latest sequence number per channel."""
 
     write: Array[u32, CHANNELS]
@@ -67,7 +76,7 @@ class Slot:
 
 
 @struct
-class Cb:
+class Cb(Struct):
     """A circular buffer; `pushed` and `popped` count slots at issue time."""
 
     base: u32
@@ -82,7 +91,7 @@ class Cb:
 
 
 @struct
-class Pending:
+class Pending(Struct):
     """An operand whose slot has not been pushed (element) or popped (space) yet."""
 
     kind: u32
@@ -92,7 +101,7 @@ class Pending:
 
 
 @struct
-class Command:
+class Command(Struct):
     """A command in a queue: resolved operands and what it waits for."""
 
     op: u32
@@ -121,7 +130,7 @@ class Command:
 
 
 @struct
-class Channel:
+class Channel(Struct):
     """One hart's queue to one unit; sequence numbers start at 1."""
 
     issued: u32
@@ -132,7 +141,7 @@ class Channel:
 
 
 @struct
-class Unit:
+class Unit(Struct):
     """A unit's occupation and counters."""
 
     busy: u32  # commands executing
@@ -147,7 +156,7 @@ class Unit:
 
 
 @struct
-class Engine:
+class Engine(Struct):
     """One DMA direction: the line issuer, the commands in flight and the window of outstanding lines."""
 
     active: u32  # 1 while a command is issuing lines
@@ -170,16 +179,16 @@ class Engine:
 
 
 @struct
-class HartControl:
+class HartControl(Struct):
     """The command processor's side of one hart."""
 
     hart: Ptr[Hart]
     state: u32
     arg: u32  # what it waits for: channel, unit mask or CB
     since: u64
-    queued: u32  # 1 while it has an event
+    pending: u32  # what it does at its next event
     released: u32  # the barrier it waited at has opened
-    instructions: u64
+    insn: Ptr[Insn]  # the instruction that `pending` is about
     commands: u64
     stall: Array[u64, HART_CAUSES]
     start: u64
@@ -188,7 +197,7 @@ class HartControl:
 
 
 @struct
-class Pe:
+class Pe(Struct):
     """One processing element."""
 
     index: u32
@@ -209,7 +218,7 @@ class Pe:
 
 
 @struct
-class Recent:
+class Recent(Struct):
     """A line that a row or a column of PEs read lately."""
 
     line: u64  # line number + 1
@@ -218,7 +227,7 @@ class Recent:
 
 
 @struct
-class Block:
+class Block(Struct):
     """State of one LLC block of 16 lines."""
 
     ready: u64  # ticks at which the last fill arrives
@@ -230,12 +239,15 @@ class Block:
 # How an operand is used.
 A_READ, A_WRITE = 1, 2
 
+# Whether an operand may be, or must be, in the global form.
+NOT_GLOBAL, MAY_BE_GLOBAL, MUST_BE_GLOBAL = range(3)
+
 # Results of an issue.
 ISSUED, WAITING, FINISHED, TRAPPED = range(4)
 
 
 @struct
-class OpInfo:
+class OpInfo(Struct):
     """What the command processor knows about an instruction, by table row."""
 
     unit: u32  # codes.Unit, or NO_UNIT for the command processor itself
@@ -248,11 +260,11 @@ class OpInfo:
     meaning: FnPtr[(Ptr[ChipParams], Ptr[Operand]), u32]
     access: Array[u8, MAX_OPERANDS]  # READ | WRITE
     field: Array[u8, MAX_OPERANDS]  # where the tile register's number is: 0 rd, 1 rs1, 2 rs2, 3 rs3
-    form: Array[u8, MAX_OPERANDS]  # 1 = the global form is legal
+    form: Array[u8, MAX_OPERANDS]  # NOT_GLOBAL, …
 
 
 @struct
-class Record:
+class Record(Struct):
     """One executed command of the trace."""
 
     start: u64
@@ -264,7 +276,7 @@ class Record:
 
 
 @struct
-class Trap:
+class Trap(Struct):
     """Why the machine stopped."""
 
     cause: u32  # 0 = none
@@ -280,7 +292,7 @@ class Trap:
 
 
 @struct
-class Machine:
+class Machine(Struct):
     """The whole chip; arrays that depend on the chip are separate blocks."""
 
     time: u64
@@ -293,7 +305,6 @@ class Machine:
     changed: u32  # a push or pop happened: the other hart may go on
     stop: u32  # set by the host: leave at the next horizon
     sequence: u64  # of events
-    horizon_step: u64
     limit: u64  # runaway limit in cycles
     events: Ptr[Event]
     event_count: u64
@@ -336,5 +347,6 @@ class Machine:
     grid: Array[u32, 4]
     cores: u32
     npes: u32
+    run_hart: FnPtr[(Ptr[HartControl],), u32]
     trap: Trap
     chip: ChipParams

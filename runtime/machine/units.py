@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mtia.isa.lang import Ptr, addr, fn, u16, u32, u64
+from mtia.isa.lang import Ptr, addr, boolean, fn, u16, u32, u64
 
 from .events import push_event
 from .fi import dma_effect, start_dma
+from .hazards import IN_LS, LOCAL, element_bytes, fault, readable, writable
 from .state import (
     CHANNELS,
     FI_OUT,
@@ -13,7 +14,6 @@ from .state import (
     MLU,
     NEVER,
     P_ELEMENT,
-    P_NONE,
     RANK_HART,
     RING_MASK,
     RUN,
@@ -33,7 +33,6 @@ from .state import (
     Command,
     HartControl,
     Machine,
-    OpInfo,
     Pe,
     Unit,
 )
@@ -89,6 +88,20 @@ def choose(pe: Ptr[Pe], unit: u32) -> u32:
 
 
 @fn
+def local_bytes(command: Ptr[Command]) -> u64:
+    """Bytes that a command reads and writes in local memory; broadcast elements count once a row."""
+    total = u64(0)
+    for k in range(u32(0), command.operands):
+        o = addr(command.operand[k])
+        if o.form == LOCAL and o.space == IN_LS:
+            elements = u64(o.rows)
+            if o.cstride != 0:
+                elements *= u64(o.cols)
+            total += elements * element_bytes(o.dtype)
+    return total
+
+
+@fn
 def local_memory(m: Ptr[Machine], pe: Ptr[Pe], start: u64, end: u64, moved: u64) -> u64:
     """Pass a command's bytes through the shared local memory; returns its end, later when others use the bandwidth."""
     busy_from = pe.ls_next
@@ -101,8 +114,8 @@ def local_memory(m: Ptr[Machine], pe: Ptr[Pe], start: u64, end: u64, moved: u64)
 
 
 @fn
-def start_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> u32:
-    """Start a channel's head on MLU, DPE, RE or SE; returns a trap cause or 0."""
+def start_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> None:
+    """Start a channel's head on MLU, DPE, RE or SE."""
     u = addr(pe.units[unit])
     channel = addr(pe.channels[n])
     command = addr(channel.ring[channel.started & RING_MASK])
@@ -112,7 +125,7 @@ def start_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> 
     info = addr(m.ops[command.op])
     cycles = info.timing(addr(m.chip), addr(command.operand[0]))
     end = local_memory(m, pe, start, start + cycles, local_bytes(command))
-    enter(u, u32(S_BUSY), start)
+    enter(u, S_BUSY, start)
     channel.started += 1
     command.started = start
     command.finished = end
@@ -120,7 +133,6 @@ def start_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> 
     u.running = n
     u.end = end
     push_event(m, end, pe.index, unit, u64(n))
-    return 0
 
 
 @fn
@@ -132,10 +144,12 @@ def start_units(m: Ptr[Machine], pe: Ptr[Pe], now: u64) -> None:
         if e.active == 0:
             n = choose(pe, unit)
             if n < NONE_READY and e.flight < m.chip.fi_commands:
-                start_dma(m, pe, unit, n, now)
-                enter(u, u32(S_BUSY), now)
-            elif e.flight > 0:
-                enter(u, u32(S_MEMORY), now)
+                enter(u, S_BUSY, now)
+                if start_dma(m, pe, unit, n, now) != 0:
+                    channel = addr(pe.channels[n])
+                    blame(m, pe, unit, addr(channel.ring[channel.started & RING_MASK]), now)
+            elif n < NONE_READY or e.flight > 0:
+                enter(u, S_MEMORY, now)
             else:
                 enter(u, n - NONE_READY, now)
     for unit in range(u32(MLU), u32(UNITS)):
@@ -146,3 +160,115 @@ def start_units(m: Ptr[Machine], pe: Ptr[Pe], now: u64) -> None:
                 start_compute(m, pe, unit, n, now)
             else:
                 enter(u, n - NONE_READY, now)
+
+
+@fn
+def blame(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, command: Ptr[Command], now: u64) -> None:
+    """Complete the record of a trap that a command caused."""
+    t = addr(m.trap)
+    t.pe = pe.index
+    t.hart = command.channel // UNITS
+    t.unit = unit
+    t.word = command.word
+    t.pc = command.pc
+    t.time = now
+
+
+@fn
+def note(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, command: Ptr[Command]) -> None:
+    """Append a completed command to the trace."""
+    if m.trace_count < m.trace_capacity:
+        r = addr(m.trace[m.trace_count])
+        r.start = command.started
+        r.end = command.finished
+        r.pc = command.pc
+        r.op = command.op
+        r.pe = u16(pe.index)
+        r.unit = u16(unit)
+    m.trace_count += u64(m.trace_capacity != 0)
+
+
+@fn
+def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> u32:
+    """A command on MLU, DPE, RE or SE is done: its result becomes visible; a trap cause or 0."""
+    u = addr(pe.units[unit])
+    channel = addr(pe.channels[n])
+    command = addr(channel.ring[channel.retired & RING_MASK])
+    info = addr(m.ops[command.op])
+    cause = info.meaning(addr(m.chip), addr(command.operand[0]))
+    if cause != 0:
+        fault(addr(m.trap), cause, u64(0), u64(0), u32(0))
+        blame(m, pe, unit, command, now)
+        return cause
+    channel.retired += 1
+    u.busy = 0
+    u.end = NEVER
+    u.commands += 1
+    enter(u, S_IDLE, now)
+    note(m, pe, unit, command)
+    return 0
+
+
+@fn
+def complete_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, seq: u32, now: u64) -> u32:
+    """The last line of a DMA has arrived; commands of a channel take effect in order. A trap cause or 0."""
+    channel = addr(pe.channels[n])
+    channel.ring[(seq - 1) & RING_MASK].done = 1
+    pe.engines[unit].flight -= 1
+    while channel.retired < channel.started:
+        command = addr(channel.ring[channel.retired & RING_MASK])
+        if command.done == 0:
+            break
+        cause = dma_effect(m, command, addr(m.ops[command.op]))
+        if cause != 0:
+            blame(m, pe, unit, command, now)
+            return cause
+        channel.retired += 1
+        pe.units[unit].commands += 1
+        note(m, pe, unit, command)
+    return 0
+
+
+@fn
+def may_go_on(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl]) -> boolean:
+    """Whether what a sleeping hart waits for holds now."""
+    if c.state == WAIT_QUEUE:
+        channel = addr(pe.channels[c.arg])
+        return (
+            channel.issued - channel.started < m.chip.cp_queue_depth and channel.issued - channel.retired < RING_MASK
+        )
+    if c.state == WAIT_UNITS:
+        for u in range(u32(0), u32(UNITS)):
+            channel = addr(pe.channels[hart * UNITS + u])
+            if (c.arg == 0 or (c.arg >> u) & 1 == 1) and channel.retired != channel.issued:
+                return False
+        return True
+    cb = addr(pe.cbs[c.arg & 31])
+    if c.state == WAIT_PUSH:
+        return cb.pushed - cb.popped < cb.slots
+    if c.state == WAIT_POP:
+        return cb.pushed != cb.popped
+    if c.state == WAIT_READ:
+        return readable(pe, cb)
+    if c.state == WAIT_WRITE:
+        return writable(pe, cb)
+    return False
+
+
+@fn
+def wake(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, now: u64) -> None:
+    """Let a sleeping hart execute its instruction again at `now`."""
+    c = addr(pe.harts[hart])
+    c.stall[c.state] += now - c.since
+    c.state = RUN
+    c.hart.time = now
+    push_event(m, now, pe.index, hart + RANK_HART, u64(0))
+
+
+@fn
+def wake_harts(m: Ptr[Machine], pe: Ptr[Pe], now: u64) -> None:
+    """Wake the PE's harts whose condition holds."""
+    for hart in range(u32(0), u32(HARTS)):
+        c = addr(pe.harts[hart])
+        if c.state >= WAIT_QUEUE and c.state <= WAIT_WRITE and may_go_on(m, pe, hart, c):
+            wake(m, pe, hart, now)

@@ -1,0 +1,257 @@
+"""The machine's loop: takes events in order and lets harts run between them."""
+
+from __future__ import annotations
+
+from mtia.isa.lang import Ptr, addr, boolean, fn, local, u32, u64
+from mtia.isa.state import LOAD_FAULT, READ, STORE_FAULT
+
+from .cp import issue, units_idle, wait_for
+from .events import pop_event, push_event
+from .fi import dma_step, region
+from .hazards import fault
+from .memory import TICK_SHIFT, read_line, write_line
+from .state import (
+    AT_ACCESS,
+    AT_COMMAND,
+    AT_EXIT,
+    AT_HORIZON,
+    DO_ACCESS,
+    DO_EXIT,
+    DO_ISSUE,
+    DO_RUN,
+    DONE,
+    ENDED,
+    FAULTED,
+    FI_IN,
+    FI_OUT,
+    FINISHED,
+    H_MEMORY,
+    HARTS,
+    ISSUED,
+    MLU,
+    NEVER,
+    NO_UNIT,
+    RANK_HART,
+    RANK_STEP,
+    RING_MASK,
+    RUN,
+    STOPPED,
+    STUCK,
+    TOO_LONG,
+    TRAPPED,
+    UNITS,
+    WAIT_BARRIER,
+    WAIT_UNITS,
+    Event,
+    HartControl,
+    Machine,
+    Pe,
+)
+from .units import complete_compute, complete_dma, start_units, wake, wake_harts
+
+HORIZON = 1_000_000  # cycles that a hart may run alone at most, so that the stop flag is seen
+SKEW = 200  # cycles that one hart of a PE may run ahead of the other (defined)
+
+
+@fn
+def dma_bound(pe: Ptr[Pe], n: u32, unit: u32) -> u64:
+    """A cycle before which no DMA of a channel takes effect."""
+    channel = addr(pe.channels[n])
+    if channel.retired == channel.started:
+        return NEVER
+    command = addr(channel.ring[channel.retired & RING_MASK])
+    if command.finished != NEVER:
+        return command.finished
+    return max(command.latest, pe.engines[unit].next_issue) >> TICK_SHIFT
+
+
+@fn
+def horizon(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, now: u64) -> u64:
+    """The cycle until which a hart may run alone: the next effect in its PE, or the other hart plus the skew."""
+    bound = now + HORIZON
+    for unit in range(u32(MLU), u32(UNITS)):
+        bound = min(bound, pe.units[unit].end)
+    for unit in range(u32(FI_IN), u32(FI_OUT + 1)):
+        bound = min(bound, dma_bound(pe, unit, unit))
+        bound = min(bound, dma_bound(pe, unit + UNITS, unit))
+    other = addr(pe.harts[1 - hart])
+    if other.state == RUN:
+        bound = min(bound, max(other.hart.time, m.time) + SKEW)
+    return max(bound, now + 1)
+
+
+@fn
+def next_first(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, time: u64) -> boolean:
+    """Whether the queue holds an event before this hart's at `time`."""
+    if m.event_count == 0:
+        return False
+    top = addr(m.events[0])
+    key = (u64(pe.index) << 48) | (u64(hart + RANK_HART) << 40)
+    return top.time < time or (top.time == time and top.key < key)
+
+
+@fn
+def blame_hart(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u64) -> None:
+    """Complete the record of a trap that an instruction of a hart caused."""
+    t = addr(m.trap)
+    t.pe = pe.index
+    t.hart = hart
+    t.unit = NO_UNIT
+    t.word = c.insn.word
+    t.pc = c.hart.pc
+    t.time = now
+
+
+@fn
+def access(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u64) -> boolean:
+    """Time a hart's access outside its local memory and let the instruction run; False if it trapped.
+
+    The access takes effect now; the hart goes on when the last line has answered.
+    """
+    h = c.hart
+    size = u64(h.want_size)
+    host = region(m, h.want_addr, size)
+    if host == 0:
+        fault(addr(m.trap), u32(LOAD_FAULT) if h.want_kind == READ else u32(STORE_FAULT), h.want_addr, size, u32(0))
+        blame_hart(m, pe, hart, c, now)
+        return False
+    t = now << TICK_SHIFT
+    done = t
+    line_bytes = u64(1) << u64(m.line_shift)
+    at = h.want_addr
+    end = h.want_addr + size
+    while at < end:
+        if h.want_kind == READ:
+            done = max(done, read_line(m, pe, addr(pe.engines[0]), at, t))
+        else:
+            done = max(done, write_line(m, pe, addr(pe.engines[1]), at, False, t))
+        at = (at & ~(line_bytes - 1)) + line_bytes
+    after = (done + (1 << TICK_SHIFT) - 1) >> TICK_SHIFT
+    c.stall[H_MEMORY] += after - now
+    h.time = after
+    h.grant_base = h.want_addr
+    h.grant_size = size
+    h.grant_ptr = host
+    return True
+
+
+@fn
+def finish(m: Ptr[Machine], pe: Ptr[Pe], c: Ptr[HartControl], now: u64) -> None:
+    """End a hart."""
+    c.state = DONE
+    c.end = now
+    pe.alive -= 1
+    m.harts_alive -= 1
+
+
+@fn
+def perform(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u64) -> boolean:
+    """Do what the hart has pending; False when it cannot run on."""
+    if c.pending == DO_ISSUE:
+        status = issue(m, pe, hart, c.insn, now)
+        if status == ISSUED:
+            c.hart.time = now + u64(m.chip.cp_issue)
+            c.hart.pc += 4
+        elif status == FINISHED:
+            finish(m, pe, c, now)
+        elif status == TRAPPED:
+            blame_hart(m, pe, hart, c, now)
+        if m.changed != 0:
+            m.changed = 0
+            wake_harts(m, pe, now)
+        if status != ISSUED:
+            return False
+    elif c.pending == DO_ACCESS:
+        if not access(m, pe, hart, c, now):
+            return False
+    elif c.pending == DO_EXIT:
+        if units_idle(pe, hart, u64(0)) == 0:
+            wait_for(c, u32(WAIT_UNITS), u32(0), now)
+        else:
+            finish(m, pe, c, now)
+        return False
+    c.pending = DO_RUN
+    return True
+
+
+@fn
+def hart_event(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, now: u64) -> None:
+    """Let a hart run until another event comes first, it sleeps, ends or traps."""
+    c = addr(pe.harts[hart])
+    h = c.hart
+    time = now
+    while perform(m, pe, hart, c, time) and m.trap.cause == 0:
+        h.horizon = horizon(m, pe, hart, h.time)
+        reason = m.run_hart(c)
+        h.grant_size = 0
+        time = h.time
+        if reason == AT_COMMAND:
+            c.pending = DO_ISSUE
+        elif reason == AT_ACCESS:
+            c.pending = DO_ACCESS
+        elif reason == AT_EXIT:
+            c.pending = DO_EXIT
+        elif reason != AT_HORIZON:
+            blame_hart(m, pe, hart, c, time)
+            return
+        if next_first(m, pe, hart, time) or m.stop != 0 or time > m.limit:
+            push_event(m, time, pe.index, hart + RANK_HART, u64(0))
+            return
+        m.time = time
+
+
+@fn
+def open_barrier(m: Ptr[Machine]) -> None:
+    """Let every hart that waits at the barrier go on."""
+    for p in range(u32(0), m.pes):
+        pe = addr(m.pe[p])
+        for hart in range(u32(0), u32(HARTS)):
+            c = addr(pe.harts[hart])
+            if c.state == WAIT_BARRIER:
+                c.released = 1
+                wake(m, pe, hart, m.barrier_open)
+    m.barrier_open = 0
+
+
+@fn
+def unit_event(m: Ptr[Machine], pe: Ptr[Pe], rank: u32, e: Ptr[Event]) -> None:
+    """A DMA goes on, or a command completes."""
+    if rank >= RANK_STEP:
+        unit = rank - RANK_STEP
+        if dma_step(m, pe, unit, e.time) != 0 and m.trap.cause == 0:
+            start_units(m, pe, e.time)
+        return
+    cause = u32(0)
+    if rank <= FI_OUT:
+        cause = complete_dma(m, pe, rank, u32(e.data >> 32), u32(e.data & 0xFFFFFFFF), e.time)
+    else:
+        cause = complete_compute(m, pe, rank, u32(e.data), e.time)
+    if cause == 0:
+        start_units(m, pe, e.time)
+        wake_harts(m, pe, e.time)
+
+
+@fn
+def run_machine(m: Ptr[Machine]) -> u32:
+    """Run until every hart has ended and every unit is idle, or something is wrong; says which."""
+    e = local(Event, 1)
+    while m.event_count > 0:
+        if m.stop != 0:
+            return STOPPED
+        pop_event(m, e)
+        m.time = e.time
+        if e.time > m.limit:
+            return TOO_LONG
+        pe = addr(m.pe[e.key >> 48])
+        rank = u32(e.key >> 40) & 255
+        if rank >= RANK_HART:
+            hart_event(m, pe, rank - RANK_HART, e.time)
+            if m.barrier_open != 0:
+                open_barrier(m)
+        else:
+            unit_event(m, pe, rank, e)
+        if m.trap.cause != 0:
+            return FAULTED
+    if m.harts_alive > 0:
+        return STUCK
+    return ENDED
