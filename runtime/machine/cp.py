@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtia.isa.lang import Ptr, addr, fn, memcpy, memset, select, sizeof, u32, u64
+from mtia.isa.lang import Ptr, addr, boolean, fn, memcpy, memset, select, sizeof, u32, u64
 from mtia.isa.state import Hart, Insn
 from mtia.isa.xmtia.codes import Cause
 from mtia.isa.xmtia.state import TileReg
@@ -293,7 +293,7 @@ def advance_registers(c: Ptr[HartControl], info: Ptr[OpInfo], i: Ptr[Insn]) -> N
     """Post-increment every tile register the command named, each once."""
     for k in range(u32(0), info.operands):
         number = register_number(i, u32(info.field[k]))
-        seen = False
+        seen = boolean(False)
         for j in range(u32(0), k):
             if register_number(i, u32(info.field[j])) == number:
                 seen = True

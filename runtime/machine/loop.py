@@ -47,7 +47,7 @@ from .state import (
     Machine,
     Pe,
 )
-from .units import complete_compute, complete_dma, start_units, wake, wake_harts
+from .units import blame, complete_compute, complete_dma, start_units, wake, wake_harts
 
 HORIZON = 1_000_000  # cycles that a hart may run alone at most, so that the stop flag is seen
 SKEW = 200  # cycles that one hart of a PE may run ahead of the other (defined)
@@ -218,8 +218,13 @@ def unit_event(m: Ptr[Machine], pe: Ptr[Pe], rank: u32, e: Ptr[Event]) -> None:
     """A DMA goes on, or a command completes."""
     if rank >= RANK_STEP:
         unit = rank - RANK_STEP
-        if dma_step(m, pe, unit, e.time) != 0 and m.trap.cause == 0:
-            start_units(m, pe, e.time)
+        engine = addr(pe.engines[unit])
+        command = addr(pe.channels[engine.channel].ring[(engine.seq - 1) & RING_MASK])
+        if dma_step(m, pe, unit, e.time) != 0:
+            if m.trap.cause != 0:
+                blame(m, pe, unit, command, e.time)
+            else:
+                start_units(m, pe, e.time)
         return
     cause = u32(0)
     if rank <= FI_OUT:

@@ -1,0 +1,1 @@
+"""The machine: harts, command processor, units, NoC and memories, in `isa.lang`."""

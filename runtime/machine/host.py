@@ -1,0 +1,168 @@
+"""The machine as the host sees it: its memory, its start, and what it counted."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from typing import Any
+
+from mtia.isa import table
+from mtia.isa.chip import Chip
+from mtia.isa.state import Hart
+from mtia.isa.xmtia.state import TICKS, fill_chip_params
+
+from .events import push_event
+from .memory import BLOCK_LINES, LS_BASE, RECENT
+from .optable import op_of
+from .state import (
+    HART_OFF,
+    HARTS,
+    NEVER,
+    NO_UNIT,
+    RANK_HART,
+    RUN,
+    UNITS,
+    Block,
+    Event,
+    Machine,
+    OpInfo,
+    Pe,
+    Recent,
+    Trap,
+)
+
+__all__ = ["Host", "Region"]
+
+_MAP_NORESERVE = 0x4000  # Linux; not in the mmap module of every Python
+EVENTS_PER_PE = 64
+
+
+class Region:
+    """Zeroed anonymous memory that takes room only where it is touched; `addr` and `size` in bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = max(size, 1)
+        self._map = mmap.mmap(-1, self.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
+        self._anchor = ctypes.c_ubyte.from_buffer(self._map)
+        self.addr = ctypes.addressof(self._anchor)
+
+    def clear(self) -> None:
+        """Give the pages back: everything reads as zero again."""
+        self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class Host:
+    """The memory of one machine; `functions` maps the meanings to addresses for the chosen interpreter."""
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        self.regions: dict[str, Region] = {}
+        self.machine: Any = Machine.view(self._region("machine", Machine.size))
+        m = self.machine
+        line = chip.noc.line_bytes
+        blocks = max(chip.llc_bytes // (line * BLOCK_LINES), chip.sram.ways)
+        m.pes = chip.pes
+        m.pe = self._region("pes", Pe.size * chip.pes)
+        m.events = self._region("events", Event.size * EVENTS_PER_PE * (chip.pes + 1))
+        m.ops = self._region("ops", OpInfo.size * len(table.all()))
+        m.dram = self._region("dram", chip.dram.bytes)
+        m.dram_bytes = chip.dram.bytes
+        m.lls = self._region("lls", chip.sram.lls_bytes)
+        m.lls_bytes = chip.sram.lls_bytes
+        links = max(chip.pes, 2 * chip.grid.rows)
+        m.link_in = self._region("link_in", 8 * links)
+        m.link_out = self._region("link_out", 8 * links)
+        m.bank = self._region("banks", 8 * chip.sram.banks)
+        m.channel = self._region("channels", 8 * chip.dram.channels)
+        m.page = self._region("pages", 8 * chip.dram.channels)
+        m.recent_row = self._region("recent_row", Recent.size * RECENT * chip.grid.rows)
+        m.recent_col = self._region("recent_col", Recent.size * RECENT * chip.grid.cols)
+        m.sets = blocks // chip.sram.ways
+        m.ways = chip.sram.ways
+        m.tags = self._region("tags", 4 * blocks)
+        m.blocks = self._region("blocks", Block.size * blocks)
+        m.hand = self._region("hand", m.sets)
+        m.limit = NEVER
+        self.ls = self._region("ls", chip.ls.bytes * chip.pes)
+        self.acc = self._region("acc", chip.re.bytes * chip.pes)
+        self.harts = self._region("harts", Hart.size * HARTS * chip.pes)
+        self._constants()
+        self.reset()
+
+    def _region(self, name: str, size: int) -> int:
+        self.regions[name] = Region(size)
+        return self.regions[name].addr
+
+    def _constants(self) -> None:
+        m, chip = self.machine, self.chip
+        fill_chip_params(m.chip, chip)
+        line = chip.noc.line_bytes
+        m.line_shift = line.bit_length() - 1
+        m.link_ticks = -(-line * TICKS // chip.noc.link_bytes_per_clk)
+        m.read_ticks = -(-line * TICKS // chip.fi.read_bytes_per_clk)
+        m.write_ticks = -(-line * TICKS // chip.fi.write_bytes_per_clk)
+        for name, count in (("bank", chip.sram.banks), ("channel", chip.dram.channels)):
+            group = (count & -count).bit_length() - 1
+            setattr(m, f"{name}_group", group)
+            setattr(m, f"{name}_odd", count >> group)
+
+    def set_ops(self, timing: dict[str, int], meaning: dict[str, int]) -> None:
+        """Fill the table of instructions; the dictionaries give function addresses by mnemonic."""
+        for n, row in enumerate(table.all()):
+            op = op_of(row)
+            info: Any = OpInfo.view(self.machine.ops + n * OpInfo.size)
+            if op is None:
+                info.unit, info.code = NO_UNIT, 255
+                continue
+            info.unit, info.code, info.operands = op.unit, op.code, len(op.operands)
+            info.local, info.index = op.local, op.index
+            info.timing, info.meaning = timing.get(row.name, 0), meaning.get(row.name, 0)
+            for k, (access, field, form) in enumerate(op.operands):
+                info.access[k], info.field[k], info.form[k] = access, field, form
+
+    def pe(self, index: int) -> Any:
+        """The state of a PE."""
+        return Pe.view(self.machine.pe + index * Pe.size)
+
+    def reset(self) -> None:
+        """Forget everything but the contents of DRAM and LLS, and the constants."""
+        for name in ("pes", "events", "link_in", "link_out", "banks", "channels", "pages", "recent_row", "recent_col"):
+            self.regions[name].clear()
+        for name in ("tags", "blocks", "hand", "ls", "acc", "harts"):
+            self.regions[name].clear()
+        m = self.machine
+        for name in ("time", "sequence", "event_count", "barrier_waiting", "barrier_open", "changed", "trace_count"):
+            setattr(m, name, 0)
+        for name in ("harts", "harts_alive", "stop"):
+            setattr(m, name, 0)
+        for name in ("dram_reads", "dram_writes", "sram_reads", "sram_writes", "evictions"):
+            setattr(m, name, 0)
+        ctypes.memset(m.trap.addr, 0, Trap.size)
+        for index in range(self.chip.pes):
+            self._reset_pe(index)
+
+    def _reset_pe(self, index: int) -> None:
+        pe, chip = self.pe(index), self.chip
+        pe.index, pe.row, pe.col = index, index // chip.grid.cols, index % chip.grid.cols
+        pe.ls = self.ls + index * chip.ls.bytes
+        pe.acc = self.acc + index * chip.re.bytes
+        for unit in range(UNITS):
+            pe.units[unit].end = NEVER
+        pe.engines[0].window, pe.engines[1].window = chip.fi.read_lines, chip.fi.write_lines
+        for hart in range(HARTS):
+            pe.harts[hart].hart = self.harts + (index * HARTS + hart) * Hart.size
+            pe.harts[hart].state = HART_OFF
+            pe.harts[hart].cp.info[1] = hart
+
+    def start_hart(self, index: int, hart: int, time: int) -> Any:
+        """Make a hart take part from `time` on; returns its registers to fill in."""
+        control = self.pe(index).harts[hart]
+        control.state, control.start = RUN, time
+        h: Any = Hart.view(control.hart)
+        h.time, h.ls_base, h.ls_size, h.ls_ptr = time, LS_BASE, self.chip.ls.bytes, self.pe(index).ls
+        h.unit, h.machine, h.hartid = control.cp.addr, self.machine.addr, index * HARTS + hart
+        self.pe(index).alive += 1
+        self.machine.harts += 1
+        self.machine.harts_alive += 1
+        push_event(self.machine, time, index, hart + RANK_HART, 0)
+        return h

@@ -1,0 +1,62 @@
+"""What the command processor needs to know about each Xmtia instruction, taken from the instruction table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mtia.isa import table
+from mtia.isa.table import Instruction
+from mtia.isa.xmtia.codes import Unit
+
+from .cp import CP_ACTIONS
+from .state import A_READ, A_WRITE, MAY_BE_GLOBAL, MUST_BE_GLOBAL, NO_OPERAND, NO_UNIT, NOT_GLOBAL
+
+__all__ = ["Op", "op_of"]
+
+_UNITS = {
+    "fi.read": Unit.FI_IN,
+    "fi.write": Unit.FI_OUT,
+    "mlu": Unit.MLU,
+    "dpe": Unit.DPE,
+    "re": Unit.RE,
+    "se": Unit.SE,
+}
+_FIELDS = {"rd": 0, "rs1": 1, "rs2": 2, "rs3": 3}
+
+
+@dataclass(frozen=True)
+class Op:
+    """One instruction as `state.OpInfo` holds it: operands in the order of the syntax."""
+
+    unit: int
+    code: int
+    operands: tuple[tuple[int, int, int], ...]  # (access, field, form)
+    local: int
+    index: int
+
+
+def _tile(row: Instruction, name: str) -> tuple[int, int, int]:
+    operand = row.by_name[name]
+    if name == "gd":
+        return A_READ, _FIELDS[operand.slot], MUST_BE_GLOBAL if row.unit == "fi" else MAY_BE_GLOBAL
+    return A_WRITE if operand.slot == "rd" else A_READ, _FIELDS[operand.slot], NOT_GLOBAL
+
+
+def op_of(row: Instruction) -> Op | None:
+    """The row's entry; None for what the hart executes itself."""
+    if row.unit == "cp":
+        cb = row.by_name.get("cb")
+        field = _FIELDS[cb.slot] if cb else 0
+        return Op(NO_UNIT, CP_ACTIONS[row.name], ((0, field, NOT_GLOBAL),), NO_OPERAND, NO_OPERAND)
+    if row.timing not in _UNITS:
+        return None
+    names = [name for name, _ in row.elements if name in row.by_name and row.by_name[name].kind.name == "td"]
+    local = [k for k, name in enumerate(names) if name in ("d", "s")]
+    index = [k for k, name in enumerate(names) if name == "idx"]
+    return Op(
+        int(_UNITS[row.timing]),
+        table.all().index(row),
+        tuple(_tile(row, name) for name in names),
+        local[0] if local and row.unit == "fi" else NO_OPERAND,
+        index[0] if index else NO_OPERAND,
+    )
