@@ -41,7 +41,6 @@ from .state import (
     WAIT_WRITE,
     WAITING,
     Cb,
-    Command,
     HartControl,
     Machine,
     OpInfo,

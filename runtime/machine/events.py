@@ -7,7 +7,6 @@ from mtia.isa.lang import Ptr, addr, boolean, fn, u32, u64
 from .state import Event, Machine
 
 
-
 @fn
 def before(a: Ptr[Event], b: Ptr[Event]) -> boolean:
     """Whether a comes before b."""

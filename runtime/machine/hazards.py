@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, boolean, fn, i64, u8, u32, u64
 from mtia.isa.xmtia.codes import Cause, DType, Form, Space
-from mtia.isa.xmtia.state import Operand, TileReg
+from mtia.isa.xmtia.state import TileReg
 
 from .state import (
     A_WRITE,

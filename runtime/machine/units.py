@@ -234,9 +234,7 @@ def may_go_on(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl]) -> b
     """Whether what a sleeping hart waits for holds now."""
     if c.state == WAIT_QUEUE:
         channel = addr(pe.channels[c.arg])
-        return (
-            channel.issued - channel.started < m.chip.cp_queue_depth and channel.issued - channel.retired < RING_MASK
-        )
+        return channel.issued - channel.started < m.chip.cp_queue_depth and channel.issued - channel.retired < RING_MASK
     if c.state == WAIT_UNITS:
         for u in range(u32(0), u32(UNITS)):
             channel = addr(pe.channels[hart * UNITS + u])

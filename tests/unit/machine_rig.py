@@ -11,7 +11,6 @@ from mtia.isa.lang import FnPtr, Ptr, addr, fn, u32
 from mtia.isa.lang.python_emitter import handle
 from mtia.isa.state import Hart, Insn
 from mtia.isa.xmtia.codes import DType
-from mtia.isa.xmtia.state import ChipParams, Operand
 from mtia.runtime.machine import loop
 from mtia.runtime.machine.host import Host
 from mtia.runtime.machine.memory import DRAM_BASE
