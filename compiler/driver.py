@@ -12,7 +12,6 @@ from typing import Any, cast
 from mtia.compiler import cache as disk
 from mtia.compiler import pipeline
 from mtia.compiler.options import Options
-from mtia.isa.errors import UserError
 
 __all__ = ["CompiledKernel", "compile_text", "compile_triton", "compile_ttir", "stage_text"]
 
@@ -70,7 +69,7 @@ def compile_text(
     def keep(step: pipeline.Stage, value: Any) -> None:
         texts[step.name] = step.text(value)
 
-    executable = cast(bytes, pipeline.run(_value(text, first, file), first, "elf", job, keep))
+    executable = cast(bytes, pipeline.run(pipeline.value_of(text, first, file), first, "elf", job, keep))
     made = CompiledKernel(executable, job.metadata, texts)
     cache.store(key, _pack(made))
     return made
@@ -80,16 +79,8 @@ def stage_text(
     text: str, first: str, last: str, options: Options | None = None, file: str | None = None
 ) -> str | bytes:
     """The text of stage `last`, made from the text of stage `first`."""
-    value = pipeline.run(_value(text, first, file), first, last, pipeline.Job(options or Options(), file))
+    value = pipeline.run(pipeline.value_of(text, first, file), first, last, pipeline.Job(options or Options(), file))
     return pipeline.stage(last).text(value)
-
-
-def _value(text: str, first: str, file: str | None) -> Any:
-    if first in ("ttir", "ll"):
-        return text
-    if first in ("elf", "asm"):
-        raise UserError(f"stage '{first}' is the end of the pipeline; nothing is compiled from it", file)
-    return pipeline.parse(text, file)
 
 
 def compile_ttir(text: str, options: Options | None = None, file: str | None = None) -> CompiledKernel:

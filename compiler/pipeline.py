@@ -7,16 +7,18 @@ then the bytes of the executable. After every stage the value has a text form.
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import pkgutil
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from mtia.compiler.options import Options
 from mtia.isa.errors import UserError
 
-__all__ = ["STAGES", "Job", "Stage", "context", "parse", "run", "stage"]
+__all__ = ["STAGES", "Job", "Stage", "context", "parse", "pass_names", "run", "run_pass", "stage", "value_of"]
 
 
 @dataclass
@@ -48,13 +50,33 @@ class Stage:
 # --- the makers; each imports what it needs when it runs, so that naming stages costs nothing -------------------------
 
 
-def _pass(*names: str) -> Callable[[Any, Job], Any]:
-    """Run the passes of these names, each the function of that name in its own module, on the module in place."""
+def run_pass(name: str, module: Any, options: Options) -> None:
+    """Run the pass `some-name`: the function `some_name` of `compiler/passes/some_name.py`, on a module in place."""
+    function = name.replace("-", "_")
+    path = f"mtia.compiler.passes.{function}"
+    if importlib.util.find_spec(path) is None or not hasattr(importlib.import_module(path), function):
+        raise UserError(f"unknown pass '{name}'; passes: {', '.join(pass_names())}")
+    from mtia.dialects import mlir
 
+    with mlir.using(module.context):
+        getattr(importlib.import_module(path), function)(module, options)
+
+
+def pass_names() -> list[str]:
+    """The names of all passes, from the files in `compiler/passes`."""
+    from mtia.compiler import passes
+
+    found = [module.name for module in pkgutil.iter_modules(passes.__path__)]
+    return [name.replace("_", "-") for name in found if _is_pass(name)]
+
+
+def _is_pass(name: str) -> bool:
+    return hasattr(importlib.import_module(f"mtia.compiler.passes.{name}"), name)
+
+
+def _pass(name: str) -> Callable[[Any, Job], Any]:
     def make(module: Any, job: Job) -> Any:
-        for name in names:
-            found = getattr(importlib.import_module(f"mtia.compiler.passes.{name}"), name)
-            found(module, job.options)
+        run_pass(name, module, job.options)
         return module
 
     return make
@@ -72,7 +94,7 @@ def _llvm(module: Any, job: Job) -> Any:
     from mtia.compiler.passes.lower_pe_to_llvm import lower_pe_to_llvm
 
     job.metadata |= _describe(module, job.options)
-    lower_pe_to_llvm(module)
+    lower_pe_to_llvm(module, job.options)
     return module
 
 
@@ -153,12 +175,12 @@ def _plain(attribute: Any) -> Any:
 STAGES: tuple[Stage, ...] = (
     Stage("ttir", ".ttir", "Triton's optimised IR", lambda text, job: text),
     Stage("tt", ".mlir", "the same module held by our tt dialect", _tt),
-    Stage("linalg", ".mlir", "linalg on tensors; loads are DMA into fresh buffers", _pass("convert_tt_to_linalg")),
+    Stage("linalg", ".mlir", "linalg on tensors; loads are DMA into fresh buffers", _pass("convert-tt-to-linalg")),
     Stage("fused", ".mlir", "elementwise chains fused", _pass("fuse")),
     Stage("memref", ".mlir", "bufferised", _pass("bufferize")),
-    Stage("tiles", ".mlir", "every op on local buffers is one of an engine, or a hart loop", _pass("select_engines")),
-    Stage("planned", ".mlir", "buffers placed, program loop made", _pass("plan_local_memory")),
-    Stage("pe", ".mlir", "one op for each instruction of the units", _pass("lower_tiles_to_pe")),
+    Stage("tiles", ".mlir", "every op on local buffers is one of an engine, or a hart loop", _pass("select-engines")),
+    Stage("planned", ".mlir", "buffers placed, program loop made", _pass("plan-local-memory")),
+    Stage("pe", ".mlir", "one op for each instruction of the units", _pass("lower-tiles-to-pe")),
     Stage("llvm", ".mlir", "LLVM dialect", _llvm),
     Stage("ll", ".ll", "LLVM IR", _ll),
     Stage("elf", ".elf", "RV64GCV and Xmtia executable", _elf),
@@ -207,6 +229,14 @@ def _parse_error(problem: Any, file: str | None) -> UserError:
     return UserError(diagnostic.message, file if name == "-" else name, int(line), int(column))
 
 
+def value_of(text: str, first: str, file: str | None = None) -> Any:
+    """The value of stage `first` from its text."""
+    name = stage(first).name
+    if name in ("elf", "asm"):
+        raise UserError(f"stage '{name}' is the end of the pipeline; nothing is compiled from it", file)
+    return text if name in ("ttir", "ll") else parse(text, file)
+
+
 def run(
     value: Any,
     first: str,
@@ -226,8 +256,3 @@ def run(
         if keep is not None:
             keep(step, value)
     return value
-
-
-def names(stages: Iterable[Stage] = STAGES) -> list[str]:
-    """The names of stages, in order."""
-    return [candidate.name for candidate in stages]

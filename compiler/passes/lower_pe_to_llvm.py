@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from mtia.compiler.backend.features import DATA_LAYOUT, TRIPLE, VSCALE
+from mtia.compiler.options import Options
 from mtia.dialects import pe
 from mtia.dialects.mlir import arith, builtin, func, ir, llvm, run_passes
 
@@ -30,7 +31,7 @@ UPSTREAM = (
 )
 
 
-def lower_pe_to_llvm(module: Any) -> None:
+def lower_pe_to_llvm(module: Any, options: Options) -> None:
     """Lower a module at stage `pe` in place to the LLVM dialect."""
     with module.context, ir.Location.unknown():
         functions = [op for op in module.body.operations if op.operation.name == "func.func"]
