@@ -18,6 +18,7 @@ __all__ = ["BINARY", "Expressions", "Place", "Static"]
 BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floordiv", ast.Mod: "mod",
     ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor", ast.LShift: "shl", ast.RShift: "shr",
+    ast.Pow: "pow",
 }  # fmt: skip
 _COMPARE: dict[type[ast.cmpop], str] = {
     ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
@@ -25,7 +26,7 @@ _COMPARE: dict[type[ast.cmpop], str] = {
 _STATIC: dict[str, Any] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
     "floordiv": operator.floordiv, "mod": operator.mod, "and": operator.and_, "or": operator.or_,
-    "xor": operator.xor, "shl": operator.lshift, "shr": operator.rshift, "eq": operator.eq, "ne": operator.ne,
+    "xor": operator.xor, "shl": operator.lshift, "shr": operator.rshift, "pow": operator.pow, "eq": operator.eq, "ne": operator.ne,
     "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
 }  # fmt: skip
 

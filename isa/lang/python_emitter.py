@@ -417,7 +417,7 @@ def _convert(source: Scalar, target: Scalar, a: str) -> str:
     if target.is_float and source.is_float:
         return a if target.width > source.width else _rounded(target, a)
     if target.is_float:
-        return _rounded(target, a) if source.width <= 32 else f"_from_int({target.name!r}, {a})"
+        return _rounded(target, f"float({a})") if source.width <= 32 else f"_from_int({target.name!r}, {a})"
     if source.is_float:
         return f"_to_int({a}, {target.low}, {target.high})"
     return a if target.low <= source.low and source.high <= target.high else _wrap(target, a)
