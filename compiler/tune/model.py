@@ -55,7 +55,6 @@ def estimate(
     `footprint` is the bytes of all distinct operands, `resident` whether they are in the LLC at the start.
     """
     pes = chip.grid.rows * chip.grid.cols
-    lanes = min(programs, pes * cores)
     per_pe = math.ceil(programs / pes)
     per_hart = math.ceil(programs / (pes * cores))
     latency = 2 * chip.noc.base_latency + chip.sram.latency + (0 if resident else chip.dram.latency)
@@ -75,8 +74,9 @@ def estimate(
     # What one hart cannot hide: it waits for its own loads unless slots are deep, and for results it reads.
     serial = work.scalar_waits * WAIT + (latency + parts["fi_in"]) / max(1, slots) + work.chain * 4
     alone = sum(parts.values()) + latency + work.scalar_waits * WAIT
-    overlap = max(longest, (longest + serial) / cores, alone / (cores * slots))
-    pe_cycles = overlap * per_pe if per_hart > 1 else min(alone, alone * 0.6 + longest * 0.4) * max(1, per_pe / cores)
+    one = max(longest, (longest + serial) / cores, alone / (cores * slots))
+    # The last program of a PE has nothing behind it to overlap with.
+    pe_cycles = max(one * per_pe, alone * per_hart / slots) + (alone - longest) / cores
     moved = (work.read_bytes + work.write_bytes) * programs
     shared = max(1.0, min(8.0, moved / max(footprint, 1.0)))  # rows and columns that read the same lines
     memory = {
@@ -85,7 +85,6 @@ def estimate(
         if resident
         else footprint * chip.clock_hz / (chip.dram.bytes_per_second * chip.dram.efficiency_permille / 1000),
     }
-    few = pes * cores / lanes if lanes < pes else 1.0
     total = {name: value * per_pe for name, value in harts.items()} | memory
-    cycles = max(pe_cycles, *memory.values()) + latency + chip.launch.replace * 0
-    return Estimate(cycles + 0.02 * few, total)
+    cycles = max(pe_cycles, *memory.values()) + latency
+    return Estimate(cycles, total)
