@@ -91,6 +91,9 @@ KINDS: dict[str, Kind] = {
         _named(
             "rm", "rounding mode", {"rne": 0, "rtz": 1, "rdn": 2, "rup": 3, "rmm": 4, "dyn": 7}, slot="rm", default=7
         ),
+        _named(
+            "rm0", "rounding mode", {"rne": 0, "rtz": 1, "rdn": 2, "rup": 3, "rmm": 4, "dyn": 7}, slot="rm", default=0
+        ),
         _named("vm", "mask v0.t", {"v0.t": 0}, slot="vm", default=1),
         _named("csr", "control and status register", _CSRS, number=True, slot="imm"),
         _named("pred", "fence set", _FENCE, slot="imm", shift=4),
