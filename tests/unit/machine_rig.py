@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mtia.isa import table
 from mtia.isa.chip import load_chip
 from mtia.isa.lang import FnPtr, Ptr, addr, fn, u32
-from mtia.isa.lang.python_emitter import handle
 from mtia.isa.state import Hart, Insn
 from mtia.isa.xmtia.codes import DType
 from mtia.runtime.machine import loop
+from mtia.runtime.machine.engine import Fast, Interpreter, Reference
 from mtia.runtime.machine.host import Host
 from mtia.runtime.machine.memory import DRAM_BASE
 from mtia.runtime.machine.state import AT_COMMAND, AT_EXIT, AT_HORIZON, HartControl
@@ -40,6 +41,12 @@ def run_script(c: Ptr[HartControl]) -> u32:
         h.pc += 4
         h.time += 1
     return AT_HORIZON
+
+
+def functions() -> dict[str, Any]:
+    """What the rig needs of the machine, and the instructions that the hart executes itself."""
+    rows = {row.name: row.meaning for row in table.all() if row.name.startswith("xm.") and row.meaning is not None}
+    return {"run_machine": loop.run_machine, "run_script": run_script, **rows}
 
 
 class Script:
@@ -83,11 +90,14 @@ class Script:
 class Rig:
     """A machine with scripts; `interpreter` is "reference" or "fast"."""
 
-    def __init__(self, chip: str = "mtia200") -> None:
+    def __init__(self, interpreter: str = "reference", chip: str = "mtia200") -> None:
         self.chip = load_chip(chip)
         self.host = Host(self.chip)
         self.keep: list[Any] = []
-        self.host.machine.run_hart = handle(run_script)
+        self.engine: Interpreter = Reference(functions())
+        if interpreter == "fast":
+            self.engine = Fast(functions, "machine-test", Path(__file__))
+        self.host.machine.run_hart = self.engine.address("run_script")
         self.host.set_ops({}, {})
         self.next = DRAM_BASE
 
@@ -126,7 +136,7 @@ class Rig:
                 i.rd, i.rs1, i.rs2 = 32, A, B
                 for operand, value in fields.items():
                     setattr(i, row.by_name[operand].slot, value)
-                i.handler = handle(row.meaning) if row.meaning is not None else 0
+                i.handler = self.engine.address(row.name) if row.meaning is not None else 0
             Insn.view(code.addr + len(script.entries) * Insn.size).row = END
             self.host.start_hart(pe, hart, 0).reservation = code.addr
 
@@ -134,4 +144,4 @@ class Rig:
         """Run the scripts; returns how it ended."""
         self.host.reset()
         self.start(scripts)
-        return int(loop.run_machine(self.host.machine))
+        return self.engine.run("run_machine", self.host.machine)
