@@ -82,7 +82,7 @@ KINDS: dict[str, Kind] = {
         _registers("xc", "integer register x8-x15", "x", 8, 8, _INTEGER),
         _registers("fc", "floating-point register f8-f15", "f", 8, 8, _FLOAT),
         _registers("td", "tile register", "td", 32),
-        _registers("cb", "circular buffer", "cb", 16),
+        _registers("cb", "circular buffer", "cb", 32),
         _number("imm", "integer", signed=True),
         _number("uimm", "unsigned integer", signed=False),
         _number("zimm", "unsigned integer", signed=False, slot=""),
@@ -125,7 +125,7 @@ CATALOG: dict[str, tuple[str, int, bool, bool]] = {
     "pred": ("pred", 4, False, False), "succ": ("succ", 4, False, False), "vlmul": ("vlmul", 3, False, False),
     "vsew": ("vsew", 3, False, False), "vta": ("vta", 1, False, False), "vma": ("vma", 1, False, False),
     "td": ("td", 5, False, False), "ts1": ("td", 5, False, True), "ts2": ("td", 5, False, True),
-    "ts3": ("td", 5, False, True), "gd": ("td", 5, False, False), "cb": ("cb", 4, False, False),
+    "ts3": ("td", 5, False, True), "gd": ("td", 5, False, False), "cb": ("cb", 5, False, False),
 }  # fmt: skip
 
 _SLOTS = {7: "rd", 15: "rs1", 20: "rs2", 27: "rs3"}
@@ -236,7 +236,7 @@ def parse_token(token: str) -> tuple[str, str, list[tuple[int, int]], bool, bool
     if name in CATALOG:
         default_kind, width, writes, reads = CATALOG[name]
     elif kind:
-        default_kind, width, writes, reads = kind, 4 if kind == "cb" else 5, False, False
+        default_kind, width, writes, reads = kind, 5, False, False
     else:
         raise ValueError(f"unknown operand `{name}`: give its kind as `{name}:kind`")
     kind = kind or default_kind
