@@ -49,6 +49,8 @@ def _verifier(row: table.Instruction) -> Callable[[Any], bool]:
     def verify_invariants(self: Any) -> bool:
         attributes = self.operation.attributes
         for field in fields:
+            if field.name not in attributes:
+                return _fail(self, f"needs attribute '{field.name}'")
             problem = field.problem(ir.IntegerAttr(attributes[field.name]).value)
             if problem:
                 return _fail(self, problem)
