@@ -502,7 +502,13 @@ class CbNext(MTIA.Operation, name="cb_next"):
         return 0 <= cb < 14 or _fail(self, f"circular buffer {cb} is not one of the 14 for compiled code")
 
 
+class Wait(MTIA.Operation, name="wait"):
+    """Stall the hart until its commands on the units of a mask have completed (bit n = unit n; 0 = all)."""
+
+    units: ir.IntegerAttr
+
+
 class HartWait(MTIA.Operation, name="hart_wait"):
-    """Stall the hart until no earlier command still reads or writes these buffers (all commands when none is named)."""
+    """Stall the hart until no earlier command still reads or writes these buffers."""
 
     buffers: Sequence[ext.Operand[Any]]

@@ -9,13 +9,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from mtia.compiler.options import Options
 from mtia.compiler.passes import hart_loops
-from mtia.compiler.passes.select_engines_bodies import HANDLERS, BodyTranslator, NotOnEngine, check_type
+from mtia.compiler.passes.select_engines_bodies import CONVERSIONS, HANDLERS, BodyTranslator, NotOnEngine, check_type
 from mtia.compiler.passes.select_engines_elementwise import select_elementwise, select_reduction
-from mtia.compiler.passes.select_engines_matmul import find_accumulators, select_matmul
+from mtia.compiler.passes.select_engines_matmul import find_accumulators, is_contraction, select_matmul
 from mtia.compiler.passes.select_engines_moves import select_copy, select_transpose
 from mtia.compiler.passes.select_engines_views import View, Views
-from mtia.dialects.mlir import ir
+from mtia.dialects.mlir import ir, run_passes
 from mtia.dialects.mtia import ACCUMULATORS, GLOBAL, LOCAL, memory_space
 from mtia.isa.chip import Chip
 
@@ -30,8 +31,9 @@ FLOAT_SCALARS = frozenset(name for name in HANDLERS if name.startswith(("arith."
     "math.rsqrt",
     "math.tanh",
     "math.erf",
+    "arith.extf",
+    "arith.truncf",
 }
-MATMULS = frozenset(("linalg.matmul", "linalg.batch_matmul", "linalg.contract"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Selection:
 
     def linalg(self, name: str, op: Any) -> None:
         try:
-            if name in MATMULS:
+            if is_contraction(op):
                 select_matmul(self, op)
             elif name == "linalg.transpose" and select_transpose(self, op):
                 return
@@ -205,8 +207,11 @@ class Selection:
         """Arithmetic on such a scalar is a 1 × 1 command."""
         body = self.translator(1, 1, ir.InsertionPoint(op), op.location)
         try:
-            handler = HANDLERS[op.name]
-            made = handler(body, op, [body.get(value) for value in op.operands])
+            operands = [body.get(value) for value in op.operands]
+            if op.name in CONVERSIONS:
+                made = body.convert(op.name, operands[0], op.results[0])
+            else:
+                made = HANDLERS[op.name](body, op, operands)
         except NotOnEngine:
             body.undo()
             return
@@ -309,8 +314,13 @@ def walk(region: Any) -> list[Any]:
     return found
 
 
-def select_engines(module: Any, chip: Chip) -> list[Choice]:
+def select_engines(module: Any, options: Options) -> list[Choice]:
     """Rewrite all functions of a module in place; gives the choices in program order."""
+    with module.context, ir.Location.unknown():
+        return _select(module, options.chip)
+
+
+def _select(module: Any, chip: Chip) -> list[Choice]:
     choices: list[Choice] = []
     for op in module.body.operations:
         if op.operation.name != "func.func" or not op.regions[0].blocks:
@@ -321,4 +331,6 @@ def select_engines(module: Any, chip: Chip) -> list[Choice]:
             selection.block(block)
         remove_dead(op)
         choices += selection.choices
+        if any(op.name.startswith("linalg.") for op in walk(op.regions[0])):
+            run_passes(module, "builtin.module(func.func(convert-linalg-to-loops))")
     return choices

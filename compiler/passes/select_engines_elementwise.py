@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtia.compiler.passes.select_engines_bodies import Affine, BodyTranslator, NotOnEngine, Tile, check_type
 from mtia.compiler.passes.select_engines_domain import Access, Domain, collapse, domain_of, structure_of
-from mtia.compiler.passes.select_engines_views import View, create, index_constant
+from mtia.compiler.passes.select_engines_views import View, create, loop_nest
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import ACCUMULATORS, GLOBAL, memory_space
 
@@ -68,9 +68,7 @@ def refuse_accumulator_writes(domain: Domain) -> None:
 
 def indexed(operations: list[Any]) -> frozenset[int]:
     """Loop dimensions whose index the body reads."""
-    return frozenset(
-        ir.IntegerAttr(op.attributes["dim"]).value for op in operations if op.name == "linalg.index"
-    )
+    return frozenset(ir.IntegerAttr(op.attributes["dim"]).value for op in operations if op.name == "linalg.index")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,22 +82,11 @@ class Tiles:
     inputs: int
 
 
-def run_tiles(
-    selection: Selection, op: Any, domain: Domain, emit: Callable[[Tiles, BodyTranslator], None]
-) -> None:
-    """Call `emit` for the two innermost dimensions, inside loops over the others; undo everything if it does not fit."""
-    ip, loc = ir.InsertionPoint(op), op.location
+def run_tiles(selection: Selection, op: Any, domain: Domain, emit: Callable[[Tiles, BodyTranslator], None]) -> None:
+    """Call `emit` for the two innermost dimensions, inside loops over the others; undo all if it does not fit."""
+    loc = op.location
     outer = max(0, len(domain.sizes) - 2)
-    made: list[Any] = []
-    indices: list[Any] = []
-    for size in domain.sizes[:outer]:
-        bounds = [index_constant(value, ip, loc) for value in (0, size, 1)]
-        loop = ir.Operation.create("scf.for", operands=bounds, regions=1, loc=loc, ip=ip)
-        made.append(loop)
-        block = loop.regions[0].blocks.append(ir.IndexType.get(), arg_locs=[loc])
-        end = ir.Operation.create("scf.yield", loc=loc, ip=ir.InsertionPoint(block))
-        ip = ir.InsertionPoint(end)
-        indices.append(block.arguments[0])
+    nest, indices, ip = loop_nest(domain.sizes[:outer], ir.InsertionPoint(op), loc)
     rows, cols = (1, 1, *domain.sizes[outer:])[-2:]
     operands = tuple(window(access, indices, outer, rows, cols) for access in domain.accesses)
     translator = selection.translator(rows, cols, ip, loc)
@@ -108,8 +95,8 @@ def run_tiles(
         emit(tiles, translator)
     except NotOnEngine:
         translator.undo()
-        for loop in made[:1]:
-            loop.erase()
+        if nest is not None:
+            nest.erase()
         raise
 
 
@@ -117,9 +104,7 @@ def window(access: Access, indices: list[Any], outer: int, rows: int, cols: int)
     """The rows × cols window of an operand at the outer loops' indices."""
     if access.view is None:
         return access.value
-    terms = tuple(
-        (index, stride) for index, stride in zip(indices, access.strides, strict=False) if stride
-    )
+    terms = tuple((index, stride) for index, stride in zip(indices, access.strides, strict=False) if stride)
     inner = access.strides[outer:]
     row_stride, col_stride = (0, 0, *inner)[-2:]
     if len(inner) < 2 and rows == 1:
@@ -182,9 +167,7 @@ def plan_destinations(
 ) -> None:
     """Let commands write results in place, where no later command still reads the buffer they write."""
     roots = [operand.root for operand in tiles.operands[: tiles.inputs] if isinstance(operand, View)]
-    reads_output = any(
-        list(argument.uses) for argument in operations[-1].block.arguments[tiles.inputs :]
-    )
+    reads_output = any(list(argument.uses) for argument in operations[-1].block.arguments[tiles.inputs :])
     last = operations[-2].results[0] if len(operations) > 1 and operations[-2].results else None
     for value, view in zip(results, outputs, strict=True):
         busy = reads_output or any(root == view.root for root in roots) or len(outputs) > 1
@@ -281,7 +264,7 @@ def refill(op: Any, combine: Any, output: View, neutral: float) -> None:
     element = output.element
     attribute = (
         ir.IntegerAttr.get(element, int(neutral))
-        if ir.IntegerType.isinstance(element)
+        if isinstance(element, ir.IntegerType)
         else ir.FloatAttr.get(element, neutral)
     )
     ip, loc = ir.InsertionPoint(op), op.location
@@ -311,7 +294,7 @@ def is_neutral(constant: Any, neutral: float) -> bool:
     if isinstance(owner, ir.Block) or owner.name != "arith.constant":
         return False
     attribute = owner.attributes["value"]
-    if ir.FloatAttr.isinstance(attribute):
+    if isinstance(attribute, ir.FloatAttr):
         return bool(ir.FloatAttr(attribute).value == neutral)
     return bool(ir.IntegerAttr(attribute).value == neutral)
 
@@ -335,8 +318,7 @@ def reorder(domain: Domain) -> Domain:
         tuple(domain.sizes[dim] for dim in order),
         tuple(domain.reductions[dim] for dim in order),
         tuple(
-            Access(access.view, tuple(access.strides[dim] for dim in order), access.value)
-            for access in domain.accesses
+            Access(access.view, tuple(access.strides[dim] for dim in order), access.value) for access in domain.accesses
         ),
         tuple(domain.groups[dim] for dim in order),
         domain.inputs,
@@ -375,5 +357,3 @@ def temporary(body: BodyTranslator, shape: tuple[int, ...], element: Any) -> Vie
     segments = ir.DenseI32ArrayAttr.get([0, 0])
     root = body.emit("memref.alloc", [], [kind], operandSegmentSizes=segments)
     return View(root, 0, (), shape, (shape[1], 1), element)
-
-

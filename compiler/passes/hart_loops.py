@@ -1,0 +1,132 @@
+"""The general path: linalg operations as loops on the hart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mtia.compiler.passes.select_engines_domain import structure_of
+from mtia.compiler.passes.select_engines_views import View, Views, create, index_constant, loop_nest
+from mtia.dialects.mlir import ir
+
+if TYPE_CHECKING:
+    from mtia.compiler.passes.select_engines import Selection
+
+__all__ = ["lower", "lower_copy", "lower_matmul"]
+
+ROW_BLOCK = 6  # rows of a product kept in vector registers: 6 accumulators and one row of b at LMUL 4 are 28 registers
+LANES = 64  # f32 lanes at VLEN 512 and LMUL 4
+
+
+def lower(op: Any, views: Views) -> None:
+    """Replace a linalg operation on buffers by loops over its elements; other shapes are left to upstream loops."""
+    structure = structure_of(op)
+    if structure is None:
+        return
+    sizes: list[Any] = [None] * len(structure.reductions)
+    for value, dims in zip(op.operands, structure.maps, strict=True):
+        for position, dim in enumerate(dims):
+            if dim is not None and sizes[dim] is None:
+                sizes[dim] = extent(value, position, op)
+    if any(size is None for size in sizes):
+        return
+    _, indices, ip = loop_nest(sizes, ir.InsertionPoint(op), op.location)
+    zero = index_constant(0, ip, op.location)
+    places = [[zero if dim is None else indices[dim] for dim in dims] for dims in structure.maps]
+    element_body(op, places, indices, structure.inputs, ip)
+    op.erase()
+
+
+def extent(value: Any, position: int, op: Any) -> Any:
+    """The size of a dimension: an int, or an index value."""
+    kind = value.type
+    if not kind.is_dynamic_dim(position):
+        return kind.get_dim_size(position)
+    ip, loc = ir.InsertionPoint(op), op.location
+    return create("memref.dim", [value, index_constant(position, ip, loc)], [ir.IndexType.get()], ip, loc)
+
+
+def element_body(op: Any, places: Sequence[Sequence[Any]], indices: Sequence[Any], inputs: int, ip: Any) -> None:
+    """Load the operands, compute the body, store the results, for one element."""
+    block = op.regions[0].blocks[0]
+    known: dict[Any, Any] = {}
+    operands = list(op.operands)
+    for argument, value, place in zip(block.arguments, operands, places, strict=True):
+        if not isinstance(value.type, ir.MemRefType):
+            known[argument] = value
+        elif len(list(argument.uses)):
+            known[argument] = create("memref.load", [value, *place], [argument.type], ip, op.location)
+    *rest, last = [inner.operation for inner in block.operations]
+    for inner in rest:
+        if inner.name == "linalg.index":
+            known[inner.results[0]] = indices[ir.IntegerAttr(inner.attributes["dim"]).value]
+            continue
+        made = inner.clone(ip=ip)
+        rebind(made, known)
+        known.update(zip(inner.results, made.results, strict=True))
+    for value, target, place in zip(last.operands, operands[inputs:], places[inputs:], strict=True):
+        create("memref.store", [known.get(value, value), target, *place], [], ip, op.location)
+
+
+def rebind(op: Any, known: dict[Any, Any]) -> None:
+    """Point the operands of a cloned operation, and of those inside it, to the new values."""
+    for position, value in enumerate(op.operands):
+        if value in known:
+            op.operands[position] = known[value]
+    for region in op.regions:
+        for block in region.blocks:
+            for inner in block.operations:
+                rebind(inner.operation, known)
+
+
+def lower_copy(op: Any) -> None:
+    """Replace a copy by loads and stores."""
+    source, target = op.operands
+    kind = source.type
+    sizes = [extent(source, position, op) for position in range(kind.rank)]
+    _, indices, ip = loop_nest(sizes, ir.InsertionPoint(op), op.location)
+    value = create("memref.load", [source, *indices], [kind.element_type], ip, op.location)
+    create("memref.store", [value, target, *indices], [], ip, op.location)
+    op.erase()
+
+
+def lower_matmul(
+    op: Any,
+    a: View,
+    b: View,
+    acc: View,
+    batch: tuple[int, ...],
+    batch_strides: tuple[tuple[int, ...], ...],
+    selection: Selection,
+) -> None:
+    """Replace a product by loops with k innermost and ascending, one fused multiply-add a step."""
+    _, indices, ip = loop_nest(batch, ir.InsertionPoint(op), op.location)
+    loc = op.location
+    windows = [
+        view.moved(terms=tuple((index, stride) for index, stride in zip(indices, strides, strict=True) if stride))
+        for view, strides in zip((a, b, acc), batch_strides, strict=True)
+    ]
+    memrefs = [selection.views.memref(view, ip, loc) for view in windows]
+    (m, k), n = a.shape, b.shape[1]
+    _, (row, col, depth), ip = loop_nest((m, n, k), ip, loc)
+    left = load(memrefs[0], (row, depth), ip, loc)
+    right = load(memrefs[1], (depth, col), ip, loc)
+    total = load(memrefs[2], (row, col), ip, loc)
+    create("memref.store", [multiply_add(left, right, total, ip, loc), memrefs[2], row, col], [], ip, loc)
+
+
+def load(source: Any, place: Sequence[Any], ip: Any, loc: Any) -> Any:
+    return create("memref.load", [source, *place], [source.type.element_type], ip, loc)
+
+
+def multiply_add(left: Any, right: Any, total: Any, ip: Any, loc: Any) -> Any:
+    """left · right + total in the type of total; floats are rounded once."""
+    kind = total.type
+    floating = not isinstance(kind, ir.IntegerType)
+    if left.type != kind:
+        widen = "arith.extf" if floating else "arith.extsi"
+        left, right = (create(widen, [value], [kind], ip, loc) for value in (left, right))
+    if floating:
+        return create("math.fma", [left, right, total], [kind], ip, loc)
+    product = create("arith.muli", [left, right], [kind], ip, loc)
+    return create("arith.addi", [product, total], [kind], ip, loc)

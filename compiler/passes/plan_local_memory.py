@@ -1,0 +1,360 @@
+"""Pass `plan-local-memory`: every buffer gets its circular buffer, slots and offset; the program loop is made.
+
+A buffer that only the SIMD engine touches lies in one scratch circular buffer, where buffers whose lives do not overlap
+share bytes; one that only the hart touches lies in plain memory. Every other buffer has a circular buffer of its own
+with several slots, which `mtia.cb_next` advances at the end of the block that allocates it, so that the next turn of
+the loop can fill one slot while this turn uses another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from mtia.compiler.options import Options
+from mtia.compiler.passes.plan_local_memory_program import make_program_loop
+from mtia.compiler.passes.plan_local_memory_waits import insert_waits
+from mtia.compiler.passes.select_engines_views import create
+from mtia.dialects.mlir import ir, run_passes
+from mtia.dialects.mtia import ACCUMULATORS, memory_space
+from mtia.isa.chip import Chip
+from mtia.isa.errors import UserError
+
+__all__ = ["CIRCULAR_BUFFERS", "FIRST_BYTE", "LS_ADDRESS", "STACK_BYTES", "element_bytes", "plan_local_memory"]
+
+LS_ADDRESS = 0x1000_0000
+DATA_BYTES = 4096  # constants of the program, after the page of the launch block
+FIRST_BYTE = 4096 + DATA_BYTES
+STACK_BYTES = 8192  # of one hart, at the top of local memory
+ALIGNMENT = 64
+CIRCULAR_BUFFERS = "mtia_circular_buffers"  # function attribute: [cb, space, base, slot bytes, slots] each
+
+IN_FLIGHT_BYTES = 32 << 10  # per hart: what hides the latency of device memory at its bandwidth
+MOST_SLOTS = 8
+
+VIEW_OPS = frozenset(
+    (
+        "memref.reinterpret_cast",
+        "memref.collapse_shape",
+        "memref.expand_shape",
+        "memref.subview",
+        "memref.cast",
+        "memref.transpose",
+        "memref.memory_space_cast",
+    )
+)
+UNITS = {
+    "mtia.dma_in": "in",
+    "mtia.dma_out": "out",
+    "mtia.dma_in_indexed": "in",
+    "mtia.dma_out_indexed": "out",
+    "mtia.matmul": "dpe",
+    "mtia.simd_unary": "se",
+    "mtia.simd_binary": "se",
+    "mtia.simd_ternary": "se",
+    "mtia.simd_reduce": "se",
+    "mtia.iota": "se",
+    "mtia.mask": "se",
+    "mtia.fill": "mlu",
+    "mtia.copy": "mlu",
+    "mtia.transpose": "mlu",
+    "mtia.gather": "mlu",
+    "mtia.re_zero": "re",
+    "mtia.re_scale": "re",
+    "mtia.re_load": "re",
+    "mtia.re_drain": "re",
+}
+
+
+@dataclasses.dataclass
+class Buffer:
+    """One allocation: where it lives, who touches it, and from which to which operation it is alive."""
+
+    alloc: Any
+    bytes: int
+    space: int
+    block: Any
+    units: set[str]
+    start: int
+    end: int
+    offset: int = 0
+
+
+@dataclasses.dataclass
+class Ring:
+    """A circular buffer to be: buffers side by side in every slot."""
+
+    buffers: list[Buffer]
+    bytes: int
+    space: int
+    block: Any  # whose end advances it; None for one slot
+    slots: int
+    fills: bool  # DMA brings data in
+    base: int = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes of all slots."""
+        return self.bytes * self.slots
+
+
+def element_bytes(element: Any) -> int:
+    """Bytes of one element in memory; i1 takes a byte."""
+    if isinstance(element, ir.IndexType):
+        return 8
+    return max(1, int(element.width) // 8)
+
+
+def align(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def buffer_bytes(kind: Any) -> int:
+    """Bytes of a buffer of a static memref type."""
+    if not kind.has_static_shape:
+        raise UserError(f"a local buffer of dynamic shape {kind} cannot be placed")
+    total = element_bytes(kind.element_type)
+    for size in kind.shape:
+        total *= size
+    return align(total)
+
+
+class Lives:
+    """Program order of a function's operations, and the life of each buffer in it."""
+
+    def __init__(self, region: Any) -> None:
+        self.first: dict[Any, int] = {}
+        self.last: dict[Any, int] = {}
+        self.buffers: list[Buffer] = []
+        self.count = 0
+        self.allocs: list[Any] = []
+        self.number(region)
+        for alloc in self.allocs:
+            self.add(alloc)
+
+    def number(self, region: Any) -> None:
+        for block in region.blocks:
+            for op in block.operations:
+                operation = op.operation
+                self.count += 1
+                self.first[operation] = self.count
+                if operation.name == "memref.alloc":
+                    self.allocs.append(operation)
+                for inner in operation.regions:
+                    self.number(inner)
+                self.last[operation] = self.count
+
+    def add(self, alloc: Any) -> None:
+        value = alloc.results[0]
+        start = self.first[alloc]
+        buffer = Buffer(alloc, buffer_bytes(value.type), memory_space(value.type), alloc.block, set(), start, start)
+        self.follow(value, buffer)
+        self.buffers.append(buffer)
+
+    def follow(self, value: Any, buffer: Buffer) -> None:
+        """Extend a buffer's life over all uses of it and of views of it."""
+        for use in value.uses:
+            op = use.owner.operation
+            if op.name in VIEW_OPS:
+                self.follow(op.results[0], buffer)
+                continue
+            if op.name != "memref.dealloc":
+                buffer.units.add(UNITS.get(op.name, "hart"))
+            while op.block != buffer.block:
+                op = op.block.owner.operation
+            buffer.end = max(buffer.end, self.last[op])
+
+
+def pack(buffers: Iterable[Buffer]) -> int:
+    """Give offsets such that buffers alive at the same time do not overlap; gives the bytes needed."""
+    placed: list[Buffer] = []
+    total = 0
+    for buffer in sorted(buffers, key=lambda item: item.start):
+        offset = 0
+        living = [other for other in placed if other.end >= buffer.start and other.start <= buffer.end]
+        for other in sorted(living, key=lambda item: item.offset):
+            if offset + buffer.bytes <= other.offset:
+                break
+            offset = max(offset, other.offset + other.bytes)
+        buffer.offset = offset
+        placed.append(buffer)
+        total = max(total, offset + buffer.bytes)
+    return total
+
+
+def make_rings(lives: Lives, options: Options) -> tuple[list[Ring], list[Buffer]]:
+    """The circular buffers wanted, and the buffers that only the hart touches."""
+    scratch: list[Buffer] = []
+    plain: list[Buffer] = []
+    rings: list[Ring] = []
+    for buffer in lives.buffers:
+        if buffer.space != ACCUMULATORS and buffer.units <= {"hart"}:
+            plain.append(buffer)
+        elif buffer.space != ACCUMULATORS and buffer.units == {"se"}:
+            scratch.append(buffer)
+        else:
+            fills = "in" in buffer.units
+            slots = max(2, options.num_stages)
+            if fills:
+                slots = max(slots, min(MOST_SLOTS, -(-IN_FLIGHT_BYTES // buffer.bytes)))
+            ring = Ring([buffer], buffer.bytes, buffer.space, buffer.block, slots * options.cb_multiplier, fills)
+            ring.slots = min(ring.slots, 64)
+            rings.append(ring)
+    if scratch:
+        rings.append(Ring(scratch, pack(scratch), 0, None, 1, False))
+    return rings, plain
+
+
+def merge_rings(rings: list[Ring], most: int) -> list[Ring]:
+    """Put buffers side by side into shared circular buffers until there are few enough."""
+    rings = sorted(rings, key=lambda ring: ring.bytes)
+    while len(rings) > most:
+        found = mergeable(rings)
+        if found is None:
+            for ring in rings:
+                ring.slots, ring.block = 1, None
+            continue
+        into, other = found
+        rings.remove(other)
+        for buffer in other.buffers:
+            buffer.offset += into.bytes
+        into.buffers += other.buffers
+        into.bytes += other.bytes
+        into.slots = min(into.slots, other.slots)
+        into.fills = into.fills or other.fills
+    return rings
+
+
+def mergeable(rings: list[Ring]) -> tuple[Ring, Ring] | None:
+    """The two smallest circular buffers that advance at the same place in the same space."""
+    for position, ring in enumerate(rings):
+        for other in rings[position + 1 :]:
+            if ring.space == other.space and ring.block == other.block:
+                return ring, other
+    return None
+
+
+def fit(rings: list[Ring], available: int, space: int, where: str, alloc: Any | None) -> None:
+    """Take slots away, from the largest first, until all fit; a user error when one slot each does not."""
+    mine = [ring for ring in rings if (ring.space == ACCUMULATORS) == (space == ACCUMULATORS)]
+    while (needed := sum(ring.total for ring in mine)) > available:
+        for least in (3, 2, 1):
+            candidates = [ring for ring in mine if ring.slots > least]
+            if candidates:
+                break
+        else:
+            largest = max(mine, key=lambda ring: ring.bytes)
+            raise too_large(largest.buffers[0].alloc, where, needed, available)
+        victim = max(candidates, key=lambda ring: ring.bytes * (ring.slots > 2) * 1000 + ring.bytes)
+        victim.slots -= 1
+
+
+def too_large(alloc: Any, where: str, needed: int, available: int) -> UserError:
+    """The error for a kernel whose buffers do not fit."""
+    file, line, column = place_of(alloc.location)
+    return UserError(
+        f"the blocks of this kernel need {needed} bytes of {where}, {available} are available; use smaller blocks",
+        file,
+        line,
+        column,
+    )
+
+
+def place_of(location: Any) -> tuple[str | None, int | None, int | None]:
+    """File, line and column of a location, as far as it has them."""
+    while hasattr(location, "child_loc"):
+        location = location.child_loc
+    if hasattr(location, "filename"):
+        return location.filename, location.start_line, location.start_col
+    return None, None, None
+
+
+def place(rings: list[Ring], plain: list[Buffer], plain_bytes: int) -> int:
+    """Give bases; local memory from FIRST_BYTE, accumulators from 0. Gives the end in local memory."""
+    local, accumulators = FIRST_BYTE + plain_bytes, 0
+    for ring in rings:
+        if ring.space == ACCUMULATORS:
+            ring.base = accumulators
+            accumulators += ring.total
+        else:
+            ring.base = local
+            local += ring.total
+    return local
+
+
+def annotate(function: Any, rings: list[Ring], plain: list[Buffer]) -> None:
+    """Write the plan into the IR, and advance the circular buffers."""
+    i64 = ir.IntegerType.get_signless(64)
+    table = []
+    for number, ring in enumerate(rings):
+        space = int(ring.space == ACCUMULATORS)
+        table.append(ir.DenseI64ArrayAttr.get([number, space, ring.base, ring.bytes, ring.slots]))
+        for buffer in ring.buffers:
+            buffer.alloc.attributes["mtia.cb"] = ir.IntegerAttr.get(i64, number)
+            buffer.alloc.attributes["mtia.offset"] = ir.IntegerAttr.get(i64, buffer.offset)
+        if ring.slots > 1:
+            operations = list(ring.block.operations)
+            last = operations[-1]
+            ip = ir.InsertionPoint(last)
+            create("mtia.cb_next", [], [], ip, ring.buffers[0].alloc.location, cb=ir.IntegerAttr.get(i64, number))
+    for buffer in plain:
+        buffer.alloc.attributes["mtia.address"] = ir.IntegerAttr.get(i64, FIRST_BYTE + buffer.offset)
+    function.attributes[CIRCULAR_BUFFERS] = ir.ArrayAttr.get(table)
+
+
+def plan_function(function: Any, options: Options) -> None:
+    """Plan one kernel."""
+    chip = options.chip
+    lives = Lives(function.regions[0])
+    rings, plain = make_rings(lives, options)
+    rings = merge_rings(rings, chip.cp.usable_circular_buffers)
+    plain_bytes = align(pack(plain))
+    cores = chip.hart.count if options.use_dual_core else 1
+    try:
+        available = fit_all(rings, plain, plain_bytes, chip, cores)
+    except UserError:
+        if cores == 1:
+            raise
+        cores = 1
+        available = fit_all(rings, plain, plain_bytes, chip, cores)
+    end = place(rings, plain, plain_bytes)
+    annotate(function, rings, plain)
+    i64 = ir.IntegerType.get_signless(64)
+    for name, value in (
+        ("cores", cores),
+        ("data_limit", LS_ADDRESS + FIRST_BYTE),
+        ("core_bytes", available if cores > 1 else 0),
+        ("core_accumulators", chip.re.bytes // cores if cores > 1 else 0),
+        ("local_bytes", end - FIRST_BYTE),
+    ):
+        function.attributes[f"mtia.{name}"] = ir.IntegerAttr.get(i64, value)
+
+
+def fit_all(rings: list[Ring], plain: list[Buffer], plain_bytes: int, chip: Chip, cores: int) -> int:
+    """Fit both memories for a number of harts; gives the bytes of local memory that one hart has."""
+    local = (chip.ls.bytes - FIRST_BYTE - chip.hart.count * STACK_BYTES) // cores // ALIGNMENT * ALIGNMENT
+    if plain_bytes > local:
+        raise too_large(plain[0].alloc, "local memory", plain_bytes, local)
+    slots = [ring.slots for ring in rings]
+    try:
+        fit(rings, local - plain_bytes, 0, "local memory", None)
+        fit(rings, chip.re.bytes // cores, ACCUMULATORS, "the accumulators", None)
+    except UserError:
+        for ring, count in zip(rings, slots, strict=True):
+            ring.slots = count
+        raise
+    return local
+
+
+def plan_local_memory(module: Any, options: Options) -> None:
+    """Plan all kernels of a module in place."""
+    with module.context, ir.Location.unknown():
+        for op in module.body.operations:
+            if op.operation.name == "func.func" and op.regions[0].blocks:
+                make_program_loop(op)
+        run_passes(module, "builtin.module(loop-invariant-code-motion,cse)")
+        for op in module.body.operations:
+            if op.operation.name == "func.func" and op.regions[0].blocks:
+                plan_function(op, options)
+                insert_waits(op)

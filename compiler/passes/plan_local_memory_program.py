@@ -1,0 +1,112 @@
+"""The loop over the programs of a launch: hart h of H runs programs h, h + H, h + 2H, …, ascending."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mtia.compiler.passes.select_engines_views import create
+from mtia.dialects import pe
+from mtia.dialects.mlir import ir
+from mtia.isa.xmtia.codes import Info
+
+__all__ = ["LAUNCH_BLOCK", "make_program_loop"]
+
+LAUNCH_BLOCK = 0x1000_0000  # u32 grid[3], u32 programs, … (written by the work queue engine)
+PROGRAMS = 3
+
+
+def make_program_loop(function: Any) -> None:
+    """Put the body of a kernel into the program loop, and replace program_id and num_programs."""
+    block = function.regions[0].blocks[0]
+    operations = [op.operation for op in block.operations]
+    *body, last = operations
+    loc = function.location
+    start = ir.InsertionPoint.at_block_begin(block)
+    with start, loc:
+        i64 = ir.IntegerType.get_signless(64)
+        address = create("arith.constant", [], [i64], start, loc, value=ir.IntegerAttr.get(i64, LAUNCH_BLOCK))
+        kind = ir.MemRefType.get([4], ir.IntegerType.get_signless(32))
+        launch = create("pe.view", [address], [kind], start, loc)
+        rank, core, pes, cores = (
+            pe.command("xm.rdinfo", k=int(item)) for item in (Info.RANK, Info.CORE, Info.PES, Info.CORES)
+        )
+        grid = Grid(launch, start, loc)
+        first = grid.binary("arith.addi", rank, grid.binary("arith.muli", core, pes))
+        step = grid.binary("arith.muli", pes, cores)
+        bounds = [grid.index(value) for value in (first, grid.size(PROGRAMS), step)]
+    loop = ir.Operation.create("scf.for", operands=bounds, regions=1, loc=loc, ip=ir.InsertionPoint(last))
+    inner = loop.regions[0].blocks.append(ir.IndexType.get(), arg_locs=[loc])
+    end = ir.Operation.create("scf.yield", loc=loc, ip=ir.InsertionPoint(inner))
+    for op in body:
+        if op.name != "arith.constant":
+            op.move_before(end)
+    replace_ids(inner, grid, inner.arguments[0])
+
+
+class Grid:
+    """Sizes of the grid, read from the launch block where they are first needed."""
+
+    def __init__(self, launch: Any, ip: Any, loc: Any) -> None:
+        self.launch = launch
+        self.ip = ip
+        self.loc = loc
+        self.sizes: dict[int, Any] = {}
+
+    def binary(self, name: str, left: Any, right: Any, ip: Any = None) -> Any:
+        """An integer operation of the type of its operands."""
+        return create(name, [left, right], [left.type], ip or self.ip, self.loc)
+
+    def index(self, value: Any) -> Any:
+        """A value as an index."""
+        return create("arith.index_cast", [value], [ir.IndexType.get()], self.ip, self.loc)
+
+    def size(self, item: int) -> Any:
+        """Grid size on an axis, or with PROGRAMS their number, as i32."""
+        found = self.sizes.get(item)
+        if found is None:
+            index = ir.IndexType.get()
+            place = create("arith.constant", [], [index], self.ip, self.loc, value=ir.IntegerAttr.get(index, item))
+            i32 = ir.IntegerType.get_signless(32)
+            found = self.sizes[item] = create("memref.load", [self.launch, place], [i32], self.ip, self.loc)
+        return found
+
+
+def replace_ids(block: Any, grid: Grid, program: Any) -> None:
+    """Compute the ids that the kernel reads from the number of the program; x runs fastest."""
+    found = collect(block, [])
+    if not found:
+        return
+    start = ir.InsertionPoint.at_block_begin(block)
+    i32 = ir.IntegerType.get_signless(32)
+    ids: dict[int, Any] = {}
+    axes = {axis_of(op) for op in found if op.name == "mtia.program_id"}
+    rest = create("arith.index_cast", [program], [i32], start, grid.loc) if axes else None
+    for axis in range(max(axes, default=-1) + 1):
+        size = grid.size(axis)
+        if axis in axes:
+            ids[axis] = rest if axis == 2 else grid.binary("arith.remui", rest, size, start)
+        if axis < max(axes):
+            rest = grid.binary("arith.divui", rest, size, start)
+    for op in found:
+        value = grid.size(axis_of(op)) if op.name == "mtia.num_programs" else ids[axis_of(op)]
+        result = op.results[0]
+        if result.type != i32:
+            ip = ir.InsertionPoint(op)
+            value = create("arith.index_cast", [value], [result.type], ip, op.location)
+        result.replace_all_uses_with(value)
+        op.erase()
+
+
+def collect(block: Any, found: list[Any]) -> list[Any]:
+    for op in block.operations:
+        operation = op.operation
+        if operation.name in ("mtia.program_id", "mtia.num_programs"):
+            found.append(operation)
+        for region in operation.regions:
+            for inner in region.blocks:
+                collect(inner, found)
+    return found
+
+
+def axis_of(op: Any) -> int:
+    return int(ir.IntegerAttr(op.attributes["axis"]).value)

@@ -1,0 +1,395 @@
+"""Bodies of elementwise operations as chains of SIMD-engine commands."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mtia.compiler.passes.select_engines_views import View, Views, index_constant
+from mtia.dialects.mlir import ir
+from mtia.dialects.mtia import SE_TYPES
+
+__all__ = ["Affine", "BodyTranslator", "NotOnEngine", "Scalar", "Tile"]
+
+
+class NotOnEngine(Exception):
+    """No engine takes this operation; the text says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """A value that differs per element: a rows × cols window; `value_type` is the type it stands for."""
+
+    view: View
+
+
+@dataclasses.dataclass(frozen=True)
+class Scalar:
+    """A value that is the same for every element."""
+
+    value: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine:
+    """The integer `a·row + b·col + k`; coefficients are ints or index values."""
+
+    a: Any
+    b: Any
+    k: Any
+
+
+Operand = Tile | Scalar | Affine
+
+UNARY = {
+    "arith.negf": "neg",
+    "math.absf": "abs",
+    "math.exp": "exp",
+    "math.exp2": "exp2",
+    "math.log": "log",
+    "math.log2": "log2",
+    "math.sqrt": "sqrt",
+    "math.rsqrt": "rsqrt",
+    "math.tanh": "tanh",
+    "math.erf": "erf",
+    "math.sin": "sin",
+    "math.cos": "cos",
+    "math.floor": "floor",
+    "math.ceil": "ceil",
+    "math.roundeven": "rint",
+}
+BINARY = {
+    "arith.addf": "add",
+    "arith.subf": "sub",
+    "arith.mulf": "mul",
+    "arith.divf": "div",
+    "arith.maximumf": "max",
+    "arith.minimumf": "min",
+    "arith.maxnumf": "maxn",
+    "arith.minnumf": "minn",
+    "math.powf": "pow",
+    "math.copysign": "copysign",
+    "arith.addi": "add",
+    "arith.subi": "sub",
+    "arith.muli": "mul",
+    "arith.maxsi": "max",
+    "arith.minsi": "min",
+    "arith.andi": "and",
+    "arith.ori": "or",
+    "arith.xori": "xor",
+}
+CONVERSIONS = frozenset(("arith.extf", "arith.truncf", "arith.sitofp"))
+INTEGER_CASTS = frozenset(("arith.index_cast", "arith.extsi", "arith.trunci"))
+# arith.cmpf predicates: false oeq ogt oge olt ole one ord ueq ugt uge ult ule une uno true
+FLOAT_PREDICATES = {1: "eq", 2: "gt", 3: "ge", 4: "lt", 5: "le", 13: "ne"}
+# An unordered comparison is the negation of the opposite ordered one.
+NEGATED_PREDICATES = {9: "le", 10: "lt", 11: "ge", 12: "gt"}
+INTEGER_PREDICATES = {0: "eq", 1: "ne", 2: "lt", 3: "le", 4: "gt", 5: "ge"}
+MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+
+
+class BodyTranslator:
+    """Translates the operations of one elementwise body over a rows × cols domain, each into one command."""
+
+    def __init__(self, views: Views, rows: int, cols: int, ip: Any, loc: Any) -> None:
+        self.views = views
+        self.rows = rows
+        self.cols = cols
+        self.ip = ip
+        self.loc = loc
+        self.env: dict[Any, Operand] = {}
+        self.destinations: dict[Any, View] = {}
+        self.stored_types: dict[Any, Any] = {}
+        self.made: list[Any] = []
+        self.raised: dict[Any, View] = {}
+
+    # -- building ---------------------------------------------------------------------------------------------------
+
+    def emit(self, name: str, operands: list[Any], results: list[Any], **attributes: Any) -> Any:
+        """Create an operation here, and remember it in case the body turns out not to fit."""
+        op = ir.Operation.create(
+            name, results=results, operands=operands, attributes=attributes, loc=self.loc, ip=self.ip
+        )
+        self.made.append(op)
+        return op.results[0] if results else op
+
+    def undo(self) -> None:
+        """Take back all that was created."""
+        for op in reversed(self.made):
+            op.erase()
+        self.made.clear()
+
+    def temporary(self, element: Any) -> View:
+        """A fresh contiguous tile of the domain's shape."""
+        kind = ir.MemRefType.get([self.rows, self.cols], element)
+        root = self.emit("memref.alloc", [], [kind], operandSegmentSizes=ir.DenseI32ArrayAttr.get([0, 0]))
+        return View(root, 0, (), (self.rows, self.cols), (self.cols, 1), element)
+
+    def memref(self, view: View) -> Any:
+        """The memref value of a window."""
+        return self.views.memref(view, self.ip, self.loc)
+
+    def source(self, operand: Operand) -> Any:
+        """An operand as a command takes it: a memref or a scalar."""
+        if isinstance(operand, Tile):
+            return self.memref(operand.view)
+        if isinstance(operand, Scalar):
+            check_type(operand.value.type)
+            return operand.value
+        return self.memref(self.materialise(operand).view)
+
+    def materialise(self, affine: Affine) -> Tile:
+        """An affine integer as a tile of i32."""
+        view = self.temporary(ir.IntegerType.get_signless(32))
+        self.emit("mtia.iota", [self.memref(view), *map(self.index, (affine.a, affine.b, affine.k))], [])
+        return Tile(view)
+
+    def index(self, value: Any) -> Any:
+        """A coefficient as an index value."""
+        return index_constant(value, self.ip, self.loc) if isinstance(value, int) else value
+
+    def command(self, kind: str, operands: Sequence[Operand], result: Any, element: Any) -> Tile:
+        """One SIMD command for a body value `result`, whose stored type is `element`."""
+        view = self.destinations.get(result)
+        if view is None:
+            element = self.stored_types.get(result, element)
+            check_type(element)
+            view = self.temporary(element)
+        name = ("mtia.simd_unary", "mtia.simd_binary", "mtia.simd_ternary")[len(operands) - 1]
+        sources = [self.source(operand) for operand in operands]
+        self.emit(name, [*sources, self.memref(view)], [], kind=ir.StringAttr.get(kind))
+        return Tile(view)
+
+    def fold_narrowing(self, operations: Sequence[Any]) -> None:
+        """A value that is only narrowed is stored narrow by the command that computes it (one rounding either way)."""
+        for op in reversed(operations):
+            if op.name != "arith.truncf":
+                continue
+            wide = op.operands[0]
+            if isinstance(wide.owner, ir.Block) or len(list(wide.uses)) != 1:
+                continue
+            narrow = op.results[0]
+            self.stored_types[wide] = narrow.type
+            if narrow in self.destinations:
+                self.destinations[wide] = self.destinations[narrow]
+
+    # -- translating ------------------------------------------------------------------------------------------------
+
+    def get(self, value: Any) -> Operand:
+        """What a body value is; values from outside are scalars."""
+        found = self.env.get(value)
+        if found is None:
+            view = self.raised.get(value)
+            found = Scalar(value) if view is None else Tile(view.shaped((self.rows, self.cols), (0, 0)))
+            self.env[value] = found
+        return found
+
+    def translate(self, op: Any) -> None:
+        """Translate one body operation; raises NotOnEngine where no command computes it."""
+        name = op.name
+        operands = [self.get(value) for value in op.operands]
+        if all(isinstance(operand, Scalar) for operand in operands) and name != "linalg.index":
+            self.hoist(op, operands)
+            return
+        result = op.results[0]
+        if name in CONVERSIONS:
+            self.env[result] = self.convert(name, operands[0], result)
+        elif name in INTEGER_CASTS:
+            self.env[result] = self.cast(operands[0], result)
+        elif any(isinstance(operand, Affine) for operand in operands) and (found := self.affine(op, operands)):
+            self.env[result] = found
+        else:
+            handler = HANDLERS.get(name)
+            if handler is None:
+                raise NotOnEngine(f"{name} has no SIMD-engine command")
+            self.env[result] = handler(self, op, operands)
+
+    def hoist(self, op: Any, operands: Sequence[Operand]) -> None:
+        """An operation on scalars only runs once, on the hart."""
+        made = op.operation.clone(ip=self.ip)
+        self.made.append(made)
+        for position, operand in enumerate(operands):
+            assert isinstance(operand, Scalar)
+            made.operands[position] = operand.value
+        for old, new in zip(op.results, made.results, strict=True):
+            self.env[old] = Scalar(new)
+
+    def convert(self, name: str, operand: Operand, result: Any) -> Operand:
+        """Float conversions happen when a command reads or writes; only a narrowing of a stored value costs one."""
+        if name == "arith.extf" and isinstance(operand, Tile) and result not in self.destinations:
+            return operand
+        if isinstance(operand, Tile) and operand.view.element == result.type:
+            return operand
+        return self.command("cvt", [operand], result, result.type)
+
+    def cast(self, operand: Operand, result: Any) -> Operand:
+        width = 64 if str(result.type) == "index" else ir.IntegerType(result.type).width
+        if isinstance(operand, Affine):
+            if width < 32:
+                raise NotOnEngine("an index is narrowed below 32 bits")
+            return operand
+        if width != 32:
+            raise NotOnEngine(f"the SIMD engine has no {result.type}")
+        return self.command("cvt", [operand], result, result.type)
+
+    def affine(self, op: Any, operands: Sequence[Operand]) -> Operand | None:
+        """Index arithmetic and comparisons that stay affine; None where they do not."""
+        name = op.name
+        if name not in ("arith.addi", "arith.subi", "arith.muli", "arith.cmpi"):
+            return None
+        if any(isinstance(operand, Tile) for operand in operands):
+            return None
+        left, right = (self.as_affine(operand) for operand in operands)
+        if name == "arith.addi":
+            return Affine(*(self.add(x, y) for x, y in zip(parts(left), parts(right), strict=True)))
+        difference = Affine(*(self.sub(x, y) for x, y in zip(parts(left), parts(right), strict=True)))
+        if name == "arith.subi":
+            return difference
+        if name == "arith.muli":
+            if left.a == 0 and left.b == 0:
+                left, right = right, left
+            if not (right.a == 0 and right.b == 0):
+                return None
+            return Affine(*(self.mul(x, right.k) for x in parts(left)))
+        predicate = INTEGER_PREDICATES.get(ir.IntegerAttr(op.attributes["predicate"]).value)
+        if predicate is None:
+            return None
+        view = self.destinations.get(op.results[0]) or self.temporary(ir.IntegerType.get_signless(1))
+        sources = [self.memref(view), *map(self.index, parts(difference))]
+        self.emit("mtia.mask", sources, [], predicate=ir.StringAttr.get(predicate))
+        return Tile(view)
+
+    def as_affine(self, operand: Operand) -> Affine:
+        if isinstance(operand, Affine):
+            return operand
+        assert isinstance(operand, Scalar)
+        owner = operand.value.owner
+        if not isinstance(owner, ir.Block) and owner.name == "arith.constant":
+            return Affine(0, 0, ir.IntegerAttr(owner.attributes["value"]).value)
+        value = operand.value
+        if str(value.type) != "index":
+            value = self.emit("arith.index_cast", [value], [ir.IndexType.get()])
+        return Affine(0, 0, value)
+
+    def add(self, x: Any, y: Any) -> Any:
+        if isinstance(x, int) and isinstance(y, int):
+            return x + y
+        if isinstance(x, int) and x == 0:
+            return y
+        if isinstance(y, int) and y == 0:
+            return x
+        return self.emit("arith.addi", [self.index(x), self.index(y)], [ir.IndexType.get()])
+
+    def sub(self, x: Any, y: Any) -> Any:
+        if isinstance(y, int):
+            return self.add(x, -y)
+        return self.emit("arith.subi", [self.index(x), self.index(y)], [ir.IndexType.get()])
+
+    def mul(self, x: Any, y: Any) -> Any:
+        if isinstance(x, int) and isinstance(y, int):
+            return x * y
+        if isinstance(x, int) and x in (0, 1):
+            return y if x else 0
+        if isinstance(y, int) and y == 1:
+            return x
+        return self.emit("arith.muli", [self.index(x), self.index(y)], [ir.IndexType.get()])
+
+    # -- results ----------------------------------------------------------------------------------------------------
+
+    def store(self, value: Any, destination: View) -> None:
+        """Make the value of a result stand in its destination."""
+        operand = self.get(value)
+        target = self.memref(destination)
+        if isinstance(operand, Affine):
+            self.emit("mtia.iota", [target, *map(self.index, parts(operand))], [])
+        elif isinstance(operand, Tile) and operand.view == destination:
+            return
+        else:
+            check_type(destination.element)
+            self.emit("mtia.simd_unary", [self.source(operand), target], [], kind=ir.StringAttr.get("cvt"))
+
+
+def parts(affine: Affine) -> tuple[Any, Any, Any]:
+    """The coefficients in order."""
+    return affine.a, affine.b, affine.k
+
+
+def check_type(element: Any) -> None:
+    """Raise NotOnEngine for an element type that the SIMD engine does not compute on."""
+    if str(element) not in SE_TYPES:
+        raise NotOnEngine(f"the SIMD engine has no {element}")
+
+
+Handler = Callable[[BodyTranslator, Any, list[Operand]], Operand]
+
+
+def _simple(kind: str) -> Handler:
+    def handler(body: BodyTranslator, op: Any, operands: list[Operand]) -> Operand:
+        result = op.results[0]
+        return body.command(kind, operands, result, result.type)
+
+    return handler
+
+
+def _compare_float(body: BodyTranslator, op: Any, operands: list[Operand]) -> Operand:
+    predicate = ir.IntegerAttr(op.attributes["predicate"]).value
+    result = op.results[0]
+    mask = ir.IntegerType.get_signless(1)
+    if predicate in FLOAT_PREDICATES:
+        return body.command(FLOAT_PREDICATES[predicate], operands, result, mask)
+    if predicate in NEGATED_PREDICATES:
+        ordered = body.command(NEGATED_PREDICATES[predicate], operands, None, mask)
+        return body.command("not", [ordered], result, mask)
+    if predicate == 14 and op.operands[0] == op.operands[1]:
+        return body.command("ne", operands, result, mask)
+    if predicate == 7 and op.operands[0] == op.operands[1]:
+        return body.command("eq", operands, result, mask)
+    raise NotOnEngine(f"float comparison {predicate} has no SIMD-engine command")
+
+
+def _compare_integer(body: BodyTranslator, op: Any, operands: list[Operand]) -> Operand:
+    predicate = INTEGER_PREDICATES.get(ir.IntegerAttr(op.attributes["predicate"]).value)
+    if predicate is None:
+        raise NotOnEngine("the SIMD engine compares signed integers only")
+    return body.command(predicate, operands, op.results[0], ir.IntegerType.get_signless(1))
+
+
+def _select(body: BodyTranslator, op: Any, operands: list[Operand]) -> Operand:
+    result = op.results[0]
+    return body.command("sel", operands, result, result.type)
+
+
+def _multiply_add(body: BodyTranslator, op: Any, operands: list[Operand]) -> Operand:
+    result = op.results[0]
+    if str(result.type) != "f32":
+        raise NotOnEngine(f"a fused multiply-add of {result.type} would round twice")
+    return body.command("fma", operands, result, result.type)
+
+
+def _unsigned_to_float(body: BodyTranslator, op: Any, operands: list[Operand]) -> Operand:
+    if str(op.operands[0].type) != "i1":
+        raise NotOnEngine("the SIMD engine converts signed integers and masks only")
+    result = op.results[0]
+    return body.command("cvt", operands, result, result.type)
+
+
+def _widen_unsigned(body: BodyTranslator, op: Any, operands: list[Operand]) -> Operand:
+    if str(op.operands[0].type) != "i1" or str(op.results[0].type) != "i32":
+        raise NotOnEngine("the SIMD engine widens masks to i32 only")
+    result = op.results[0]
+    return body.command("cvt", operands, result, result.type)
+
+
+HANDLERS: dict[str, Handler] = {name: _simple(kind) for name, kind in (*UNARY.items(), *BINARY.items())}
+HANDLERS.update(
+    {
+        "arith.cmpf": _compare_float,
+        "arith.cmpi": _compare_integer,
+        "arith.select": _select,
+        "math.fma": _multiply_add,
+        "arith.uitofp": _unsigned_to_float,
+        "arith.extui": _widen_unsigned,
+        "arith.fptosi": _simple("cvt"),
+    }
+)

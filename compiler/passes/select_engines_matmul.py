@@ -1,0 +1,280 @@
+"""Matrix products on the dot-product engine, with accumulators in the reduction engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from mtia.compiler.passes import hart_loops
+from mtia.compiler.passes.select_engines_bodies import NotOnEngine
+from mtia.compiler.passes.select_engines_domain import Domain, collapse, domain_of, structure_of
+from mtia.compiler.passes.select_engines_elementwise import (
+    is_neutral,
+    local_domain,
+    refuse_accumulator_writes,
+    rescale_factor,
+)
+from mtia.compiler.passes.select_engines_views import View, create, loop_nest
+from mtia.dialects.mlir import ir
+from mtia.dialects.mtia import ACCUMULATORS, LOCAL, memory_space
+
+if TYPE_CHECKING:
+    from mtia.compiler.passes.select_engines import Selection
+
+__all__ = ["find_accumulators", "is_contraction", "select_matmul"]
+
+VIEW_OPS = frozenset(("memref.reinterpret_cast", "memref.collapse_shape", "memref.expand_shape", "memref.subview"))
+WIDENINGS = frozenset(("arith.extf", "arith.extsi"))
+F32 = "f32"
+# whether a loop moves a, b and the accumulator
+LOOP_KINDS = {
+    (True, False, True): "m",
+    (False, True, True): "n",
+    (True, True, False): "k",
+    (True, True, True): "batch",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """acc[m, n] += a[m, k] · b[k, n] as windows, below `batch` outer loops."""
+
+    a: View
+    b: View
+    acc: View
+    batch: tuple[int, ...]
+    batch_strides: tuple[tuple[int, ...], ...]
+
+
+def is_contraction(op: Any) -> bool:
+    """Whether the body of a linalg operation with two inputs is `acc + a · b`, inputs possibly widened."""
+    if len(op.operands) != 3 or len(op.regions) != 1:
+        return False
+    block = op.regions[0].blocks[0]
+    *rest, last = [inner.operation for inner in block.operations]
+    if len(block.arguments) != 3 or last.name != "linalg.yield" or len(last.operands) != 1:
+        return False
+    if any(inner.name not in WIDENINGS and inner.name[:9] not in ("arith.mul", "arith.add") for inner in rest):
+        return False
+    total = last.operands[0].owner
+    if isinstance(total, ir.Block) or total.name not in ("arith.addf", "arith.addi"):
+        return False
+    left, right = total.operands
+    accumulator = block.arguments[2]
+    product = right if left == accumulator else left
+    if accumulator not in (left, right) or isinstance(product.owner, ir.Block):
+        return False
+    if product.owner.name not in ("arith.mulf", "arith.muli"):
+        return False
+    factors = [narrow(value) for value in product.owner.operands]
+    return set(factors) == {block.arguments[0], block.arguments[1]}
+
+
+def narrow(value: Any) -> Any:
+    """A value before widening."""
+    while not isinstance(value.owner, ir.Block) and value.owner.name in WIDENINGS:
+        value = value.owner.operands[0]
+    return value
+
+
+def product_of(domain: Domain) -> Product:
+    """Sort the loops of a contraction into m, n, k and batch."""
+    a, b, acc = (access.view for access in domain.accesses)
+    if a is None or b is None or acc is None:
+        raise NotOnEngine("a product with a scalar")
+    groups: dict[str, list[int]] = {"m": [], "n": [], "k": [], "batch": []}
+    for dim in range(len(domain.sizes)):
+        in_a, in_b, in_acc = (bool(access.strides[dim]) for access in domain.accesses)
+        kind = LOOP_KINDS.get((in_a, in_b, in_acc))
+        if kind is None:
+            raise NotOnEngine("a product that sums one operand alone")
+        groups[kind].append(dim)
+    if len(groups["k"]) > 1:
+        raise NotOnEngine("a product over two dimensions that are not neighbours")
+    outer = [*groups["batch"], *groups["m"][:-1], *groups["n"][:-1]]
+
+    def size_and_strides(kind: str) -> tuple[int, tuple[int, ...]]:
+        if not groups[kind]:
+            return 1, (0, 0, 0)
+        dim = groups[kind][-1]
+        return domain.sizes[dim], tuple(access.strides[dim] for access in domain.accesses)
+
+    (m, ms), (n, ns), (k, ks) = map(size_and_strides, "mnk")
+    return Product(
+        a.shaped((m, k), (ms[0] or k * (ks[0] or 1), ks[0] or 1)),
+        b.shaped((k, n), (ks[1] or n * (ns[1] or 1), ns[1] or 1)),
+        acc.shaped((m, n), (ms[2] or n * (ns[2] or 1), ns[2] or 1)),
+        tuple(domain.sizes[dim] for dim in outer),
+        tuple(tuple(access.strides[dim] for dim in outer) for access in domain.accesses),
+    )
+
+
+def engine_reason(selection: Selection, product: Product) -> str:
+    """Why the dot-product engine cannot take a product; empty when it can."""
+    kinds = [str(view.element) for view in (product.a, product.b, product.acc)]
+    if kinds[0] != kinds[1]:
+        return f"a product of {kinds[0]} and {kinds[1]}"
+    rate = {"f16": selection.chip.dpe.fp16, "bf16": selection.chip.dpe.bf16, "i8": selection.chip.dpe.int8}
+    if not rate.get(kinds[0], 0):
+        return f"the dot-product engine of {selection.chip.name} has no {kinds[0]}"
+    if kinds[2] not in ((F32, kinds[0]) if kinds[0] != "i8" else ("i32",)):
+        return f"the dot-product engine does not accumulate {kinds[2]}"
+    return ""
+
+
+def select_matmul(selection: Selection, op: Any) -> None:
+    """A product is a command of the dot-product engine, or a vector loop with the same order of sums."""
+    domain = collapse(local_domain(selection, op))
+    product = product_of(domain)
+    reason = engine_reason(selection, product)
+    root = product.acc.root
+    if reason:
+        refuse_accumulator_writes(domain)
+        selection.explain(op, "hart matmul", reason)
+        hart_loops.lower_matmul(op, product.a, product.b, product.acc, product.batch, product.batch_strides, selection)
+        op.erase()
+        return
+    zero = selection.take_fill(root, lambda constant: is_neutral(constant, 0.0))
+    nest, indices, ip = loop_nest(product.batch, ir.InsertionPoint(op), op.location)
+    a, b, acc = (
+        view.moved(terms=tuple((index, stride) for index, stride in zip(indices, strides, strict=True) if stride))
+        for view, strides in zip((product.a, product.b, product.acc), product.batch_strides, strict=True)
+    )
+    if memory_space(root.type) == ACCUMULATORS:
+        multiply(selection, a, b, acc, zero, ip, op.location)
+    else:
+        multiply_staged(selection, a, b, acc, zero, ip, op.location)
+    selection.explain(op, "DPE")
+    op.erase()
+
+
+def multiply(selection: Selection, a: View, b: View, acc: View, zero: bool, ip: Any, loc: Any) -> None:
+    memrefs = [selection.views.memref(view, ip, loc) for view in (a, b, acc)]
+    flag = ir.IntegerAttr.get(ir.IntegerType.get_signless(1), int(zero))
+    create("mtia.matmul", memrefs, [], ip, loc, zero=flag)
+
+
+def multiply_staged(selection: Selection, a: View, b: View, acc: View, zero: bool, ip: Any, loc: Any) -> None:
+    """A product whose sums live in local memory: accumulate rows that fit the reduction engine, then drain them."""
+    rows, cols = acc.shape
+    element = ir.IntegerType.get_signless(32) if str(acc.element) == "i32" else ir.F32Type.get()
+    most = selection.chip.re.bytes // 4
+    step = rows
+    while step * cols * 4 > most:
+        if step % 2:
+            raise NotOnEngine(f"a product of {rows}x{cols} that does not fit the accumulators in parts")
+        step //= 2
+    _, indices, ip = loop_nest((rows,) if step < rows else (), ip, loc, (step,))
+    a, acc = (
+        view.moved(terms=tuple((index, view.strides[0]) for index in indices)).shaped(
+            (step, view.shape[1]), view.strides
+        )
+        for view in (a, acc)
+    )
+    kind = ir.MemRefType.get([step, cols], element, None, space_attribute(ACCUMULATORS))
+    root = create("memref.alloc", [], [kind], ip, loc, operandSegmentSizes=ir.DenseI32ArrayAttr.get([0, 0]))
+    stage = View(root, 0, (), (step, cols), (cols, 1), element)
+    target = selection.views.memref(acc, ip, loc)
+    if not zero:
+        create("mtia.re_load", [target, root], [], ip, loc)
+    multiply(selection, a, b, stage, zero, ip, loc)
+    create("mtia.re_drain", [root, target], [], ip, loc)
+
+
+def space_attribute(space: int) -> Any:
+    """The attribute of a memory space."""
+    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), space)
+
+
+def find_accumulators(selection: Selection) -> None:
+    """Move buffers into the accumulators where every use of them is one that the reduction engine serves."""
+    left = selection.chip.re.bytes
+    seen = set()
+    for op in contractions(selection.function.regions[0]):
+        structure = structure_of(op)
+        domain = domain_of(structure, op, selection.views) if structure else None
+        if domain is None:
+            continue
+        root = selection.views.root(op.operands[2])
+        if root in seen:
+            continue
+        seen.add(root)
+        try:
+            product = product_of(collapse(domain))
+        except NotOnEngine:
+            continue
+        size = 4 * product.acc.shape[0] * product.acc.shape[1]
+        if engine_reason(selection, product) or str(product.acc.element) == "i32" or size > left:
+            continue
+        if isinstance(root.owner, ir.Block) or root.owner.name != "memref.alloc" or root.type.rank != 2:
+            continue
+        if memory_space(root.type) == LOCAL and str(product.acc.element) == F32 and serves(selection, root, root):
+            retype(root)
+            left -= size
+
+
+def contractions(region: Any) -> list[Any]:
+    """All contractions in a region."""
+    found = []
+    for block in region.blocks:
+        for op in block.operations:
+            operation = op.operation
+            if operation.name.startswith("linalg."):
+                if is_contraction(operation):
+                    found.append(operation)
+            else:
+                for inner in operation.regions:
+                    found += contractions(inner)
+    return found
+
+
+def serves(selection: Selection, value: Any, root: Any) -> bool:
+    """Whether all uses of a buffer are ones that accumulators have."""
+    for use in value.uses:
+        op, position = use.owner.operation, use.operand_number
+        name = op.name
+        if name in VIEW_OPS:
+            if not op.results[0].type.has_static_shape or not serves(selection, op.results[0], root):
+                return False
+        elif name == "linalg.fill":
+            if not is_neutral(op.operands[0], 0.0) or value != root:
+                return False
+        elif name == "memref.copy":
+            if position != 0 or memory_space(op.operands[1].type) != LOCAL:
+                return False
+        elif name.startswith("linalg.") and op.regions:
+            if not serves_linalg(selection, op, position, value, root):
+                return False
+        elif name != "memref.dealloc":
+            return False
+    return True
+
+
+def serves_linalg(selection: Selection, op: Any, position: int, value: Any, root: Any) -> bool:
+    if is_contraction(op):
+        return position == 2 and value == root
+    segments = (
+        list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))
+        if "operandSegmentSizes" in op.attributes
+        else [len(op.operands) - 1]
+    )
+    writes = root in [
+        selection.views.root(out) for out in list(op.operands)[segments[0] :] if isinstance(out.type, ir.MemRefType)
+    ]
+    structure = structure_of(op)
+    if structure is None or op.name == "linalg.transpose":
+        return False
+    if not writes:
+        return True
+    domain = domain_of(structure, op, selection.views)
+    return domain is not None and value == root and rescale_factor(op, domain, op.regions[0].blocks[0]) is not None
+
+
+def retype(value: Any) -> None:
+    """Give a buffer and the views of it memory space 2."""
+    kind = value.type
+    value.set_type(ir.MemRefType.get(list(kind.shape), kind.element_type, kind.layout, space_attribute(ACCUMULATORS)))
+    for use in value.uses:
+        op = use.owner.operation
+        if op.name in VIEW_OPS:
+            retype(op.results[0])
