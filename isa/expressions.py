@@ -31,9 +31,10 @@ def is_register_like(name: str) -> bool:
     return any(name in kind.names for kind in KINDS.values() if kind.register)
 
 
-_BINARY: dict[str, Callable[[int, int], int]] = {
-    "or": lambda a, b: a | b, "xor": lambda a, b: a ^ b, "and": lambda a, b: a & b, "left": lambda a, b: a << b,
-    "right": lambda a, b: a >> b, "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
+_BINARY: dict[str, tuple[int, Callable[[int, int], int]]] = {  # precedence, function
+    "|": (1, lambda a, b: a | b), "^": (2, lambda a, b: a ^ b), "&": (3, lambda a, b: a & b),
+    "<<": (4, lambda a, b: a << b), ">>": (4, lambda a, b: a >> b), "+": (5, lambda a, b: a + b),
+    "-": (5, lambda a, b: a - b), "*": (6, lambda a, b: a * b), "/": (6, lambda a, b: a // b),
 }  # fmt: skip
 _MODIFIERS: dict[str, Callable[[int], int]] = {
     "hi": lambda a: a + 0x800 >> 12 & 0xFFFFF,
@@ -56,15 +57,9 @@ def _value(tree: Tree[Token], scope: Scope, fail: Fail) -> int:
         return ord(ast.literal_eval(str(children[0])))
     if kind == "name":
         return _name(tree, scope, fail)
+    if kind == "chain":
+        return _chain(list(children), scope, fail)
     parts = [_value(child, scope, fail) for child in children if isinstance(child, Tree)]
-    if kind in _BINARY:
-        if kind in ("left", "right") and not 0 <= parts[1] < 64:
-            raise fail(f"a shift by {parts[1]} is not defined", tree)
-        return _BINARY[kind](*parts)
-    if kind == "div":
-        if parts[1] == 0:
-            raise fail("division by zero", tree)
-        return parts[0] // parts[1]
     if kind in ("neg", "inv"):
         return -parts[0] if kind == "neg" else ~parts[0]
     if kind == "paren":
@@ -76,6 +71,30 @@ def _value(tree: Tree[Token], scope: Scope, fail: Fail) -> int:
         scope.used_symbol = False
         return _MODIFIERS[name](parts[0])
     raise fail("an integer expression is expected here", tree)
+
+
+def _chain(parts: list[Token | Tree[Token]], scope: Scope, fail: Fail) -> int:
+    """Evaluate `a op b op c …` by precedence, from left to right."""
+    values: list[int] = []
+    pending: list[Token] = []
+
+    def apply(least: int) -> None:
+        while pending and _BINARY[str(pending[-1])][0] >= least:
+            operator, right, left = pending.pop(), values.pop(), values.pop()
+            if operator in ("<<", ">>") and not 0 <= right < 64:
+                raise fail(f"a shift by {right} is not defined", operator)
+            if operator == "/" and right == 0:
+                raise fail("division by zero", operator)
+            values.append(_BINARY[str(operator)][1](left, right))
+
+    for part in parts:
+        if isinstance(part, Tree):
+            values.append(_value(part, scope, fail))
+        else:
+            apply(_BINARY[str(part)][0])
+            pending.append(part)
+    apply(0)
+    return values[0]
 
 
 def _name(tree: Tree[Token], scope: Scope, fail: Fail) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mtia.isa.lang import Fn, Ptr, addr, bf16, bits, boolean, f16, f32, f64, fn, isnan, select, u16, u32, u64
+from mtia.isa.lang import Fn, Ptr, addr, bf16, bits, boolean, f16, f32, f64, fn, isnan, select, u8, u16, u32, u64
 from mtia.isa.riscv.exact import NV, Exact, Format, exact
 from mtia.isa.state import Hart, Insn
 
@@ -40,7 +40,7 @@ def _get(form: Format) -> Fn:
     if width == 64:
 
         @fn
-        def get64(h: Ptr[Hart], register: u64) -> u64:
+        def get64(h: Ptr[Hart], register: u8) -> u64:
             return h.f[register]
 
         return get64
@@ -48,7 +48,7 @@ def _get(form: Format) -> Fn:
     mask = (1 << width) - 1
 
     @fn
-    def get(h: Ptr[Hart], register: u64) -> u64:
+    def get(h: Ptr[Hart], register: u8) -> u64:
         value = h.f[register]
         return select(value >> width == high, value & mask, u64(nan))
 
@@ -59,7 +59,7 @@ def _put(form: Format) -> Fn:
     boxes = (1 << 64) - (1 << form.width)
 
     @fn
-    def put(h: Ptr[Hart], register: u64, value: u64) -> None:
+    def put(h: Ptr[Hart], register: u8, value: u64) -> None:
         h.f[register] = value | boxes
 
     return put

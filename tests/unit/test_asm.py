@@ -95,7 +95,7 @@ def test_li_builds_the_constant(value: int) -> None:
         (".wurd 1", 1, 1, "`.wurd` is not a directive; did you mean `.word`"),
         (".globl f", 1, 8, "`f` is global but nowhere defined"),
         (".byte 256", 1, 7, "256 does not fit into 1 bytes"),
-        ("li a0, 1/0", 1, 8, "division by zero"),
+        ("li a0, 1/0", 1, 9, "division by zero"),
         ("j 1f", 1, 3, "there is no label `1:` after this line"),
         ("add a0, a1, ~", 1, 14, "the end of the line is not expected here"),
         ("a0: nop", 1, 1, "`a0` is a register"),
@@ -108,6 +108,24 @@ def test_errors_point_at_the_place(text: str, line: int, column: int, message: s
         assemble(text, "k.s")
     assert message in caught.value.message
     assert (caught.value.file, caught.value.line, caught.value.column) == ("k.s", line, column)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1+2*3", 7),
+        ("(1+2)*3", 9),
+        ("-4+1", -3),
+        ("1<<4|3", 19),
+        ("10-2-3", 5),
+        ("~0&0xf", 15),
+        ("7/2", 3),
+        ("'a'", 97),
+        ("0b11", 3),
+    ],
+)
+def test_expressions(text: str, value: int) -> None:
+    assert assemble(f"addi a0, x0, {text}").text == assemble(f"addi a0, x0, {value}").text
 
 
 def test_illegal_words_become_data() -> None:

@@ -1,0 +1,114 @@
+"""Meanings of scalar rows against qemu-riscv64: the same program runs on both, its results are compared."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hart_runner import QEMU, build, run_qemu, run_reference
+from mtia.isa import table
+from mtia.isa.asm import render
+
+needs_qemu = pytest.mark.skipif(QEMU is None, reason="qemu-riscv64 is not installed")
+UNKNOWN_TO_QEMU = ("Zicond", "Zfbfmin")  # qemu 7.2
+SKIPPED = {"ecall", "ebreak", "fence", "fence.i", "ctzw"}  # qemu 7.2 counts 64 bits where ctzw's word is zero
+
+INTEGERS = [0, 1, (1 << 64) - 1, 1 << 63, (1 << 63) - 1, 0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 63, 64]
+SINGLES = [0, 1 << 31, 0x7F800000, 0xFF800000, 0x7FC00000, 0x7F800001, 1, 0x807FFFFF, 0x3F800000, 0x4F000000,
+           0xCF000000, 0x5F000000, 0x7F7FFFFF, 0x3F000000, 0xBFC00000]  # fmt: skip
+DOUBLES = [0, 1 << 63, 0x7FF << 52, 0xFFF << 52, 0x7FF8 << 48, 0x7FF << 52 | 1, 1, 0x3FF << 52, 0x41E << 52,
+           0x43E << 52, 0xC3E << 52, 0x7FE << 52, 0x3FE << 52]  # fmt: skip
+HALVES = [0, 0x8000, 0x7C00, 0xFC00, 0x7E00, 0x7C01, 1, 0x3C00, 0x7BFF, 0x3800, 0xBE00, 0x03FF]
+
+
+def float_bits(suffix: str, random_: random.Random) -> int:
+    """A NaN-boxed value of a format: special, near one, or any bits; sometimes not boxed."""
+    special, width, around = {
+        "s": (SINGLES, 32, lambda: random_.getrandbits(1) << 31 | random_.randrange(110, 150) << 23),
+        "d": (DOUBLES, 64, lambda: random_.getrandbits(1) << 63 | random_.randrange(1000, 1090) << 52),
+        "h": (HALVES, 16, lambda: random_.getrandbits(1) << 15 | random_.randrange(8, 24) << 10),
+    }[suffix]
+    kind = random_.random()
+    low = {32: 23, 64: 52, 16: 10}[width]
+    value = (
+        random_.choice(special)
+        if kind < 0.3
+        else around() | random_.getrandbits(low)
+        if kind < 0.85
+        else random_.getrandbits(width)
+    )
+    boxed = random_.random() < 0.97
+    return value | ((1 << 64) - (1 << width) if boxed else 0)
+
+
+def inputs(row: table.Instruction, random_: random.Random) -> list[int]:
+    """Three input double-words for rs1, rs2, rs3."""
+    if row.extension.name in ("F", "D", "Zfh") and any(o.kind.name == "f" and o.reads for o in row.operands):
+        source = row.name.split(".")[-1]
+        suffix = {"w": "s", "x": "s"}.get(source, source)
+        return [float_bits(suffix if suffix in "sdh" else "d", random_) for _ in range(3)]
+    return [random_.choice(INTEGERS) if random_.random() < 0.3 else random_.getrandbits(64) for _ in range(3)]
+
+
+def case(row: table.Instruction, random_: random.Random, number: int) -> str | None:
+    """Assembly that executes the row once between loading its inputs and storing what it changed."""
+    values: dict[str, int] = {}
+    for operand in row.operands:
+        if operand.kind.name in ("x", "f"):
+            values[operand.name] = {"rd": 10, "rs1": 11, "rs2": 12, "rs3": 13}[operand.slot]
+        elif operand.kind.name in ("rm", "rm0"):
+            values[operand.name] = random_.choice([0, 0, 1, 2, 3, 4, 7])
+        elif operand.name == "target":
+            values[operand.name] = 8
+        else:
+            values[operand.name] = operand.extract(random_.getrandbits(32) & operand.bits)
+    before, after = "", ""
+    if "(rs1)" in row.syntax:
+        offset = values.get("imm", 0)
+        before = f"la a1, scratch + 2048 - {offset}; la s1, scratch + 2048; sd a3, 0(s1); "
+        after = "la s1, scratch + 2048; ld a4, 0(s1); xor a0, a0, a4;"
+        if row.name.startswith("sc."):
+            before += f"lr.{row.name[3]} a4, (a1); "
+    if row.flow is table.Flow.INDIRECT:
+        values["imm"] = 0
+        before, after = f"la a1, jump{number}; ", f"addi a0, x0, 1; jump{number}: la a4, scratch; sub a0, x0, a0;"
+        after = f"addi a0, x0, 1; jump{number}: sub a0, x0, a0;"
+    if row.flow in (table.Flow.BRANCH, table.Flow.JUMP):
+        after = "addi a0, x0, 1;"
+    if "target" in values:
+        before += "li a0, 0; "
+    text = render(row, values)
+    return (
+        f"ld a1, 0(t0); ld a2, 8(t0); ld a3, 16(t0); fld fa1, 0(t0); fld fa2, 8(t0); fld fa3, 16(t0); csrwi fcsr, 0;"
+        f"li a0, 0; fmv.d.x fa0, x0; {before} {text}; {after} sd a0, 0(t1); fsd fa0, 8(t1); csrr a0, fcsr; "
+        "sd a0, 16(t1); addi t0, t0, 24; addi t1, t1, 24"
+    )
+
+
+@needs_qemu
+@pytest.mark.parametrize("name", ["I", "M", "A", "Zba", "Zbb", "Zbs", "F", "D", "Zfh"])
+def test_extension_against_qemu(name: str) -> None:
+    rows = [row for row in table.all() if row.extension.name == name and row.name not in SKIPPED]
+    assert rows
+    random_ = random.Random(name)
+    text, data, names = [], [], []
+    for row in rows:
+        for _ in range(12 if name in ("F", "D", "Zfh") else 5):
+            if row.name == "auipc" and len(text) > 1000:
+                continue
+            text.append(case(row, random_, len(text)))
+            data.append(inputs(row, random_))
+            names.append(text[-1].split(";")[8:-6])
+    table_text = "\n".join(".dword " + ", ".join(map(str, three)) for three in data)
+    size = 24 * len(text)
+    data_text = f".data\ntable: {table_text}\n.balign 64\nscratch: .zero 4096\nout: .zero {size}\n.text"
+    program = build("la t0, table; la t1, out\n" + "\n".join(text) + "\n" + data_text, size)
+    theirs = run_qemu(program, size)
+    for exact, compared in ((1, 24), (0, 16)):  # without exact flags only the two result registers
+        ours = run_reference(program, size, exact)
+        wrong = [
+            (names[n // 24], [hex(v) for v in data[n // 24]], theirs[n : n + 24].hex(), ours[n : n + 24].hex())
+            for n in range(0, size, 24)
+            if theirs[n : n + compared] != ours[n : n + compared]
+        ]
+        assert not wrong, f"{len(wrong)} of {len(text)}: {wrong[:6]}"
