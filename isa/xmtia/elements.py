@@ -11,7 +11,23 @@ from __future__ import annotations
 from typing import Any
 
 from mtia.isa.lang import (
-    Ptr, bits, boolean, f16, f32, fabs, fn, from_bits, i8, i16, i32, i64, select, u8, u16, u32, u64,
+    Ptr,
+    bits,
+    boolean,
+    f16,
+    f32,
+    fabs,
+    fn,
+    from_bits,
+    i8,
+    i16,
+    i32,
+    i64,
+    select,
+    u8,
+    u16,
+    u32,
+    u64,
     unroll,
 )  # fmt: skip
 from mtia.isa.xmtia.codes import DType
@@ -22,6 +38,7 @@ __all__ = [
 ]  # fmt: skip
 
 NAN32 = 0x7FC00000
+TWO_120 = 2.0**120
 F32 = int(DType.F32)
 F64 = int(DType.F64)
 
@@ -30,7 +47,7 @@ F64 = int(DType.F64)
 def from_e4m3(x: u8) -> f32:
     """Exact: the magnitude's bits, moved to f32's fields, are too small by 2**120."""
     magnitude = u32(x) & 127
-    value = from_bits(f32, magnitude << 20) * f32(2.0**120)
+    value = from_bits(f32, magnitude << 20) * TWO_120
     signed = from_bits(f32, bits(value) | (u32(x) >> 7) << 31)
     return select(magnitude == 127, from_bits(f32, u32(NAN32)), signed)
 

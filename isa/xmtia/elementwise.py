@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mtia.isa.lang import Ptr, addr, f32, fn, i64, local, min, u32, unroll
+from mtia.isa.lang import Ptr, f32, fn, i64, local, u32, unroll
 from mtia.isa.xmtia.elements import store_f32, store_i64
 from mtia.isa.xmtia.state import Operand
-from mtia.isa.xmtia.views import CHUNK, at, collapse, prepare, run_f32, run_i64
+from mtia.isa.xmtia.views import CHUNK, at, collapse, run_f32, run_i64
 
 __all__ = ["Function", "affine", "driver", "loop"]
 
@@ -32,9 +32,8 @@ class Function:
     precise: bool = False
 
 
-def loop(working: Any, function: Any, sources: int) -> Any:
+def loop(W: Any, function: Any, sources: int) -> Any:
     """`d[i] = function(a[i], …)` over a run of the working type."""
-    W = working
 
     @fn
     def one(d: Ptr[W], a: Ptr[W], n: i64) -> None:
@@ -54,13 +53,12 @@ def loop(working: Any, function: Any, sources: int) -> Any:
     return (one, two, three)[sources - 1]
 
 
-def _kinds(working: Any) -> tuple[Any, Any]:
-    return (run_f32, store_f32) if working is f32 else (run_i64, store_i64)
+def _kinds(W: Any) -> tuple[Any, Any]:
+    return (run_f32, store_f32) if W is f32 else (run_i64, store_i64)
 
 
-def driver(working: Any, table: tuple[tuple[int, Any], ...], sources: int) -> Any:
+def driver(W: Any, table: tuple[tuple[int, Any], ...], sources: int) -> Any:
     """`fn(op, o)` for prepared operands o[0] = destination, o[1] … sources; `table` gives the loop of each op."""
-    W = working
     read, write = _kinds(W)
     flatten = collapse[sources + 1]
 
@@ -126,12 +124,3 @@ def affine(table: tuple[tuple[int, Any], ...]) -> Any:
                 store_i64(o[0].dtype, result, at(o, r, c), o[0].cstride, n)
 
     return run
-
-
-@fn
-def prepare_all(o: Ptr[Operand], d: Ptr[Operand], a: Ptr[Operand], b: Ptr[Operand], c: Ptr[Operand]) -> None:
-    """Four prepared operands of d's shape."""
-    prepare(o, d, d.rows, d.cols)
-    prepare(addr(o[1]), a, d.rows, d.cols)
-    prepare(addr(o[2]), b, d.rows, d.cols)
-    prepare(addr(o[3]), c, d.rows, d.cols)

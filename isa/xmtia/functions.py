@@ -12,13 +12,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from mtia.isa.lang import (
-    Ptr, bits, copysign, f32, f64, fabs, floor, fma, fn, from_bits, i64, isnan, mulhu, rint, select, sqrt, u32, u64,
-    unlikely, unroll,
+    Ptr,
+    bits,
+    copysign,
+    f32,
+    f64,
+    fabs,
+    floor,
+    fma,
+    fn,
+    from_bits,
+    i64,
+    isnan,
+    mulhu,
+    select,
+    sqrt,
+    u32,
+    u64,
+    unlikely,
+    unroll,
 )  # fmt: skip
 
 __all__ = [
-    "cos_run", "erf", "exp", "exp2", "gelu", "log", "log2", "lut", "pow_", "rcp", "rsqrt", "sigmoid", "sin_run",
-    "square_root", "tanh",
+    "cos_run", "erf", "exp", "exp2", "gelu", "log", "log2", "lut_exp", "lut_gelu", "lut_log", "lut_sigmoid",
+    "lut_tanh", "pow_", "rcp", "rsqrt", "sigmoid", "sin_run", "square_root", "tanh",
 ]  # fmt: skip
 
 LOG2_E = 1.4426950408889634
@@ -41,27 +58,28 @@ ARTANH = tuple(1.0 / (2 * k + 1) for k in range(11))
 ERF = tuple(2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(11))
 # exp(y*y) erfc(y) (1 + 2y) in t = (y - 4) / (y + 4), for y in [0, 12]
 ERFCX = (
-    1.2329951186251236, -0.13962111685149478, 0.01537965221036319, 0.06809705523479694, -0.10103906898596049,
-    0.09373280806008119, -0.06633032199836564, 0.037167846621461116, -0.016197818248440958, 0.005029985655878095,
-    -0.0007590501979991032, -0.0001939535537908961, 0.00015814472460989458, -2.731640229294233e-05,
-    -2.30323344533317e-05, -1.6859691564218793e-06,
+    1.232995118625542, -0.13962111684060707, 0.015379652106074854, 0.06809705426100136, -0.10103906621719833,
+    0.09373283467995752, -0.06633036231607556, 0.037167522717884253, -0.01619776454145085, 0.005031890405114736,
+    -0.00075766142566808, -0.00019880996443717721, 0.00015061489273409217, -2.5576403766935892e-05,
+    -1.2207625726026669e-05, 6.623653374051137e-06, 2.1118345607130055e-06, 1.2824261438123451e-08,
 )  # fmt: skip
 SIN = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(9))
 COS = tuple((-1) ** k / math.factorial(2 * k) for k in range(10))
 # pi/2 in three parts: the first two have 33 bits
 PIO2 = (float.fromhex("0x1.921fb544p+0"), float.fromhex("0x1.0b4611a6p-34"), float.fromhex("0x1.3198a2e037073p-69"))
 LARGE = 2.0**20
+FRACTION = math.pi / 2 * 2.0**-62
 # 64 zero bits, then the first 256 bits of 2/pi
 TWO_OVER_PI = (0, 0xA2F9836E4E441529, 0xFC2757D1F534DDC0, 0xDB6295993C439041, 0xFE5163ABDEBBC561)
 
 
 def _polynomial(coefficients: Sequence[float]) -> Any:
-    rest = tuple(reversed(coefficients))
+    first, *rest = reversed(coefficients)
 
     @fn
     def value(x: f64) -> f64:
-        y = f64(rest[0])
-        for c in unroll(rest[1:]):
+        y = f64(first)
+        for c in unroll(rest):
             y = fma(y, x, c)
         return y
 
@@ -240,7 +258,7 @@ def sine_large(x: f32, shift: u64) -> f32:
         low = low | two_over_pi(word + 2) >> (64 - bit)
     turns = mantissa * high + mulhu(mantissa, low)  # in units of 2**-62 quadrants, modulo 4
     quadrant = (turns + (1 << 61)) >> 62
-    fraction = f64(i64(turns - (quadrant << 62))) * (math.pi / 2 * 2.0**-62)
+    fraction = f64(i64(turns - (quadrant << 62))) * FRACTION
     negative = bits(x) >> 31 != 0
     r = select(negative, -fraction, fraction)
     q = select(negative, u64(0) - quadrant, quadrant)
@@ -319,3 +337,31 @@ def lut(function: Any, low: float, high: float, segments: int) -> Any:
         return select(x == x, y, x)
 
     return value
+
+
+exp2_table = lut(exp2, 0.0, 1.0, 64)
+log_table = lut(log, 1.0, 2.0, 64)
+gelu_table = lut(gelu, -8.0, 8.0, 256)
+lut_tanh = lut(tanh, -8.0, 8.0, 256)
+lut_sigmoid = lut(sigmoid, -16.0, 16.0, 256)
+
+
+@fn
+def lut_exp(x: f32) -> f32:
+    t = x * LOG2_E
+    t = select(t > 300.0, f32(300.0), select(t < -300.0, f32(-300.0), t))
+    n = floor(t)
+    return f32(f64(exp2_table(t - n)) * exp2_core(f64(n)))
+
+
+@fn
+def lut_log(x: f32) -> f32:
+    u = bits(select(x > 0.0, f64(x), f64(1.0)))
+    e = from_bits(f64, (u >> 52) + 0x4338000000000000) - (MAGIC + 1023.0)
+    m = f32(from_bits(f64, u & 0xFFFFFFFFFFFFF | ONE))
+    return outside_log(x, fma(f32(e), f32(LN_2), log_table(m)))
+
+
+@fn
+def lut_gelu(x: f32) -> f32:
+    return select(x > 8.0, x, select(x < -8.0, f32(0.0), gelu_table(x)))

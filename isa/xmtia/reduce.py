@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from mtia.isa.lang import (
-    Ptr, addr, bits, f32, fn, from_bits, i64, local, min, select, shuffle, splat, u32, unroll, vload,
+    Ptr,
+    bits,
+    f32,
+    fn,
+    from_bits,
+    i64,
+    local,
+    select,
+    shuffle,
+    splat,
+    u32,
+    unroll,
+    vload,
 )  # fmt: skip
 from mtia.isa.xmtia.elements import is_integer, store_f32, store_i64
 from mtia.isa.xmtia.scalars import add_f, add_i, max_f, max_i, min_f, min_i
@@ -16,6 +28,7 @@ __all__ = ["COLUMNS", "ROWS", "column_reduction", "row_reduction"]
 
 SUM, MAX, MIN = range(3)
 LANES = 16  # of a vector; a row has two vectors of partial results
+FOLDS = tuple(tuple((i + half) % LANES for i in range(LANES)) for half in (8, 4, 2, 1))
 LOWEST = -(1 << 63)
 HIGHEST = (1 << 63) - 1
 
@@ -66,8 +79,8 @@ def _row_f32(kind: int) -> Any:
                 even = combine(even, vload(tail, LANES))
                 odd = combine(odd, vload(tail + LANES, LANES))
         v = combine(even, odd)
-        for half in unroll((8, 4, 2, 1)):
-            v = combine(v, shuffle(v, v, tuple((i + half) % LANES for i in range(LANES))))
+        for order in unroll(FOLDS):
+            v = combine(v, shuffle(v, v, order))
         return v[0]
 
     return reduce
@@ -117,8 +130,7 @@ def _row_driver(kind: int) -> Any:
 
 
 def _column_driver(kind: int) -> Any:
-    def of(working: Any, combine: Any, identity: Any, read: Any, write: Any) -> Any:
-        W = working
+    def of(W: Any, combine: Any, identity: Any, read: Any, write: Any) -> Any:
 
         @fn
         def run(d: Ptr[Operand], o: Ptr[Operand]) -> None:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from mtia.isa.lang import (
-    bits, boolean, ceil, copysign, f32, fabs, floor, fma, fn, from_bits, i64, rint, sdiv, select, u32,
+    bits,
+    boolean,
+    ceil,
+    copysign,
+    f32,
+    fabs,
+    floor,
+    fma,
+    fn,
+    from_bits,
+    i64,
+    rint,
+    sdiv,
+    select,
 )  # fmt: skip
 
 __all__ = [

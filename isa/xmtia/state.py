@@ -168,6 +168,7 @@ def _derived(chip: Chip) -> dict[str, int]:
 def fill_chip_params(view: Any, chip: Chip) -> None:
     """Write the chip's numbers into a `ChipParams` (a view of the struct, as `ChipParams.view(address)` gives)."""
     derived = _derived(chip)
-    for name in ChipParams.fields:
+    fields: Any = ChipParams
+    for name in fields.fields:
         section, _, key = name.partition("_")
         setattr(view, name, derived[name] if name in derived else getattr(getattr(chip, section), key))

@@ -25,7 +25,7 @@ row = extension(
 @fn
 def register(h: Ptr[Hart], number: u32) -> Ptr[TileReg]:
     cp = Ptr[CpState](h.unit)
-    return addr(cp.td[number])
+    return Ptr[TileReg](u64(addr(cp.td[number])))
 
 
 @row(

@@ -65,7 +65,7 @@ def prepare(to: Ptr[Operand], o: Ptr[Operand], rows: u32, cols: u32) -> None:
 @fn
 def at(o: Ptr[Operand], r: i64, c: i64) -> Ptr[u8]:
     """Host address of element (r, c)."""
-    return o.ptr + (r * o.rstride + c * o.cstride)
+    return Ptr[u8](u64(o.ptr) + u64(r * o.rstride + c * o.cstride))
 
 
 def collapse_of(count: int) -> Any:
