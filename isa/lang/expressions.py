@@ -26,7 +26,8 @@ _COMPARE: dict[type[ast.cmpop], str] = {
 _STATIC: dict[str, Any] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
     "floordiv": operator.floordiv, "mod": operator.mod, "and": operator.and_, "or": operator.or_,
-    "xor": operator.xor, "shl": operator.lshift, "shr": operator.rshift, "pow": operator.pow, "eq": operator.eq, "ne": operator.ne,
+    "xor": operator.xor, "shl": operator.lshift, "shr": operator.rshift, "pow": operator.pow,
+    "eq": operator.eq, "ne": operator.ne,
     "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
 }  # fmt: skip
 
