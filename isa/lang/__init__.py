@@ -19,7 +19,8 @@ host runs the Python reference, `build([f, …], name)` compiles to native code 
 
 A literal takes the type of the other operand, or of the annotation in `n: u64 = 0`. A NaN has no payload: `bits(x)` and
 stores to memory give the canonical quiet NaN. Locals start as zero. `for k in unroll(range(4))` repeats the body with k
-known at compile time; `pointer(f)` is the address of a function; `x in (1, 2)` compares with constants.
+known at compile time; `pointer(f)` is the address of a function; `x in (1, 2)` compares with constants;
+`getattr(p, NAME)` is a field whose name is known at compile time.
 For type checkers every value in a body is `Any` (`__init__.pyi`); the front end does the checking. Structs derive from
 `Struct` only so that checkers know `size`, `align`, `offset`, `view` and `alloc`.
 """

@@ -165,10 +165,13 @@ class Expressions(Intrinsics):
         return Static(found)
 
     def expr_Attribute(self, node: ast.Attribute) -> Operand:
-        base = self.expr(node.value)
+        return self.attribute(node, self.expr(node.value), node.attr)
+
+    def attribute(self, node: ast.expr, base: Operand, name: str) -> Operand:
+        """A field in memory, or an attribute of a compile-time value."""
         if isinstance(base, Static):
             try:
-                return Static(getattr(base.value, node.attr))
+                return Static(getattr(base.value, name))
             except AttributeError as error:
                 self.fail(node, str(error))
         if isinstance(base, Place) and isinstance(base.type, StructType):
@@ -178,9 +181,9 @@ class Expressions(Intrinsics):
             if not isinstance(address.type, PtrType) or not isinstance(address.type.elem, StructType):
                 self.fail(node, f"a {address.type.name} has no fields")
             kind = address.type.elem
-        field = kind.fields.get(node.attr)
+        field = kind.fields.get(name)
         if field is None:
-            self.fail(node, f"{kind.name} has no field {node.attr!r}")
+            self.fail(node, f"{kind.name} has no field {name!r}")
         return Place(_offset(address, None, 0, field.offset, field.type), field.type)
 
     def index(self, node: ast.expr) -> t.Expr:
@@ -353,6 +356,8 @@ class Expressions(Intrinsics):
             if len(node.args) != 1:
                 self.fail(node, f"{what.name}(…) converts one value")
             return self.convert(what, self.expr(node.args[0]), node)
+        if what is getattr and len(node.args) == 2:
+            return self.attribute(node, self.expr(node.args[0]), str(self.static(node.args[1])))
         if what in (min, max):
             return self.extremum(what.__name__, node)
         if isinstance(what, Intrinsic):

@@ -111,7 +111,10 @@ class Library:
         entry, kinds = self._calls[name]
         if len(args) != len(kinds):
             raise TypeError(f"{name} takes {len(kinds)} arguments, {len(args)} given")
-        return entry(*[kind(a) if isinstance(kind, Scalar) else int(a) for kind, a in zip(kinds, args, strict=True)])
+        values = []
+        for kind, value in zip(kinds, args, strict=True):
+            values.append(kind(value) if isinstance(kind, Scalar) else int(getattr(value, "addr", value)))
+        return entry(*values)
 
     def _prototype(self, name: str) -> tuple[Any, list[Type]]:
         fn = self.py(name)

@@ -136,7 +136,7 @@ def call(fn: Fn, args: tuple[Any, ...]) -> Any:
 def _host(value: Any) -> Any:
     if isinstance(value, Fn):
         return handle(value)
-    return int(value) if hasattr(value, "addr") else value
+    return getattr(value, "addr", value)
 
 
 def python_source(fn: Fn) -> str:

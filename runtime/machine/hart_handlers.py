@@ -1,0 +1,284 @@
+"""Handlers: every row's meaning with its timing around it, threaded by tail calls into the next decoded instruction.
+
+A hart issues in order. An instruction issues when the previous one has issued and its sources are ready, its result is
+ready `Insn.latency` cycles later, and the next one may issue a cycle later (a vector instruction: when its last group
+has entered the datapath). Time and instruction count travel in registers; `Hart` gets them when the hart leaves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mtia.isa import table
+from mtia.isa.lang import Fn, FnPtr, Ptr, Struct, fn, select, struct, tailcall, u32, u64, unlikely, unroll
+from mtia.isa.state import EXTERNAL, OK, Hart, Insn
+
+from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
+
+__all__ = [
+    "CAUSE_SHIFT", "FETCH_FAULT", "HANDLER", "NOWHERE", "Code", "fell_off", "handler_of", "illegal",
+    "pack_occupancy", "run_code",
+]  # fmt: skip
+
+HANDLER: Any = FnPtr[(Ptr[Hart], Ptr[Insn], u64, u64, u64), u32, "handler"]
+
+CAUSE_SHIFT = 8  # the result of a run is a reason, and above it a trap's cause
+FETCH_FAULT = 1  # RISC-V cause: instruction access fault
+NOWHERE = 0xFFFF_FFFF  # in `Code.index`: no instruction starts at this half-word
+
+ELEMENTWISE = 1 << 8  # in `Insn.occupancy`: the rate counts elements, not bytes
+
+_MEMORY = ("load", "store", "amo")
+
+
+@struct
+class Code(Struct):
+    """A decoded text section: dense instructions and, per half-word of the text, which one starts there."""
+
+    base: u64
+    size: u64  # bytes
+    insns: Ptr[Insn]
+    index: Ptr[u32]
+
+
+@fn(inline="never")
+def leave(h: Ptr[Hart], pc: u64, time: u64, count: u64, reason: u32) -> u32:
+    """Write back what travels in registers."""
+    h.pc = pc
+    h.time = time
+    h.instret = count
+    return reason
+
+
+@fn(inline="never")
+def stop(h: Ptr[Hart], i: Ptr[Insn], time: u64, count: u64, status: u32) -> u32:
+    """Leave at an instruction that did not complete."""
+    return leave(h, i.pc, time, count, u32(AT_ACCESS) if status == EXTERNAL else AT_TRAP | status << CAUSE_SHIFT)
+
+
+@fn
+def find(code: Ptr[Code], pc: u64) -> u32:
+    """The number of the instruction at an address, or NOWHERE."""
+    offset = pc - code.base
+    if unlikely(offset >= code.size or offset & 1 != 0):
+        return NOWHERE
+    return code.index[offset >> 1]
+
+
+@fn
+def run_code(h: Ptr[Hart], code: Ptr[Code]) -> u32:
+    """Run from `Hart.pc` until something needs the machine; the result is a reason and a cause."""
+    if h.pc == 0:
+        return AT_EXIT
+    number = find(code, h.pc)
+    if number == NOWHERE:
+        return AT_TRAP | FETCH_FAULT << CAUSE_SHIFT
+    i = code.insns + number
+    return HANDLER(i.handler)(h, i, h.time, h.instret, h.horizon)
+
+
+@fn(cc="handler")
+def illegal(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
+    """A word that is no instruction of this hart."""
+    return leave(h, i.pc, t, n, AT_TRAP | 2 << CAUSE_SHIFT)
+
+
+@fn(cc="handler")
+def fell_off(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
+    """Where there is no text: after its end, and the target of a jump out of it."""
+    return leave(h, i.pc, t, n, AT_TRAP | FETCH_FAULT << CAUSE_SHIFT)
+
+
+def _registers(row: table.Instruction, reads: bool) -> tuple[tuple[str, str], ...]:
+    """The (ready field, Insn field) of the x and f registers that a row reads or writes."""
+    found = []
+    for operand in row.operands:
+        name = operand.kind.name[0]
+        if name in "xf" and operand.kind.register and (operand.reads if reads else operand.writes):
+            found.append((f"ready_{name}", operand.slot))
+    return tuple(found)
+
+
+def handler_of(row: table.Instruction) -> Fn:
+    """The handler of a row."""
+    if row.unit != "hart":
+        return _command(_registers(row, True))
+    sources, results = _registers(row, True), _registers(row, False)
+    if row.flow is table.Flow.BRANCH:
+        return _branch(row.meaning, sources)
+    if row.flow is table.Flow.JUMP:
+        return _jump(row.meaning, results)
+    if row.flow is table.Flow.INDIRECT:
+        return _indirect(row.meaning, sources, results)
+    vectors = [o for o in row.operands if o.kind.name == "v"]
+    if vectors:
+        return _vector(row, sources, results)
+    return _plain(row.meaning, sources, results, row.timing in _MEMORY, row.timing in ("csr", "system"))
+
+
+def _plain(meaning: Any, sources: Any, results: Any, memory: bool, counters: bool) -> Fn:
+    @fn(cc="handler")
+    def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
+        at = t
+        for source in unroll(sources):
+            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+        if memory:
+            if unlikely(at >= horizon):
+                return stop_at(h, i, at, n)
+        if counters:
+            h.time = at
+            h.instret = n
+        status = meaning(h, i)
+        if unlikely(status != OK):
+            return stop(h, i, at, n, status)
+        for result in unroll(results):
+            getattr(h, result[0])[getattr(i, result[1])] = at + u64(i.latency)
+        following = i + 1
+        return tailcall(HANDLER(following.handler), h, following, at + 1, n + 1, horizon)
+
+    return handler
+
+
+@fn(inline="never")
+def stop_at(h: Ptr[Hart], i: Ptr[Insn], time: u64, count: u64) -> u32:
+    """Leave before an instruction because of the horizon."""
+    return leave(h, i.pc, time, count, u32(AT_HORIZON))
+
+
+def _branch(meaning: Any, sources: Any) -> Fn:
+    @fn(cc="handler")
+    def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
+        at = t
+        for source in unroll(sources):
+            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+        if meaning(h, i):
+            target = Ptr[Insn](i.target)
+            after = at + u64(i.latency)
+            if unlikely(after >= horizon):
+                return stop_at(h, target, after, n + 1)
+            return tailcall(HANDLER(target.handler), h, target, after, n + 1, horizon)
+        following = i + 1
+        return tailcall(HANDLER(following.handler), h, following, at + 1, n + 1, horizon)
+
+    return handler
+
+
+def _jump(meaning: Any, results: Any) -> Fn:
+    @fn(cc="handler")
+    def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
+        status = meaning(h, i)
+        if unlikely(status != OK):
+            return stop(h, i, t, n, status)
+        for result in unroll(results):
+            getattr(h, result[0])[getattr(i, result[1])] = t + 1
+        target = Ptr[Insn](i.target)
+        after = t + u64(i.latency)
+        if unlikely(after >= horizon):
+            return stop_at(h, target, after, n + 1)
+        return tailcall(HANDLER(target.handler), h, target, after, n + 1, horizon)
+
+    return handler
+
+
+@fn(inline="never")
+def nowhere(h: Ptr[Hart], i: Ptr[Insn], target: u64, time: u64, count: u64) -> u32:
+    """An indirect jump that finds no instruction: the end of the hart at 0, otherwise a trap at the target."""
+    return leave(h, target, time, count, u32(AT_EXIT) if target == 0 else u32(AT_TRAP | FETCH_FAULT << CAUSE_SHIFT))
+
+
+def _indirect(meaning: Any, sources: Any, results: Any) -> Fn:
+    @fn(cc="handler")
+    def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
+        at = t
+        for source in unroll(sources):
+            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+        to = meaning(h, i)
+        for result in unroll(results):
+            getattr(h, result[0])[getattr(i, result[1])] = at + 1
+        after = at + u64(i.latency)
+        code = Ptr[Code](i.a)
+        number = find(code, to)
+        if unlikely(number == NOWHERE):
+            return nowhere(h, i, to, after, n + 1)
+        target = code.insns + number
+        if unlikely(after >= horizon):
+            return stop_at(h, target, after, n + 1)
+        return tailcall(HANDLER(target.handler), h, target, after, n + 1, horizon)
+
+    return handler
+
+
+def _command(sources: Any) -> Fn:
+    @fn(cc="handler")
+    def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
+        at = t
+        for source in unroll(sources):
+            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+        return leave(h, i.pc, at, n + 1, u32(AT_COMMAND))
+
+    return handler
+
+
+@fn
+def group_ready(h: Ptr[Hart], first: u32, count: u32, at: u64) -> u64:
+    """When an operation may start that reads one register of a group a cycle."""
+    start = at
+    for k in range(u32(0), count):
+        start = max(start + u64(k), h.ready_v[(first + k) & 31]) - u64(k)
+    return start
+
+
+@fn
+def group_busy(h: Ptr[Hart], first: u32, count: u32, ready: u64) -> None:
+    """Note when the registers of a group are written: one a cycle from `ready` on."""
+    for k in range(u32(0), count):
+        h.ready_v[(first + k) & 31] = ready + u64(k)
+
+
+@fn
+def vector_cycles(h: Ptr[Hart], i: Ptr[Insn]) -> u64:
+    """Cycles for which an instruction occupies the vector unit; `Insn.occupancy` is made by `pack_occupancy`."""
+    work = h.vl * u64(select(i.occupancy & ELEMENTWISE != 0, u32(1), h.vsew))
+    shift = u64(i.occupancy & 63)
+    groups = (work + (u64(1) << shift) - 1) >> shift
+    return max(groups * u64(i.occupancy >> 16), u64(1))
+
+
+def pack_occupancy(per_cycle: int, elementwise: bool, factor: int = 1) -> int:
+    """The form of a vector rate in `Insn`: bytes or elements a cycle (a power of two), and cycles a group."""
+    return (per_cycle.bit_length() - 1) | (ELEMENTWISE if elementwise else 0) | factor << 16
+
+
+def _vector(row: table.Instruction, sources: Any, results: Any) -> Fn:
+    meaning: Any = row.meaning
+    memory = row.timing.startswith(("v_load", "v_store"))
+    reads = [o.slot for o in row.operands if o.kind.name == "v" and o.reads]
+    writes = [o.slot for o in row.operands if o.kind.name == "v" and o.writes]
+    masked = any(o.kind.name == "vm" for o in row.operands)
+
+    @fn(cc="handler")
+    def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
+        at = t
+        for source in unroll(sources):
+            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+        count = max(h.vlmul8 >> 3, u32(1))
+        for slot in unroll(reads):
+            at = group_ready(h, u32(getattr(i, slot)), count, at)
+        if masked:
+            if i.vm == 0:
+                at = max(at, h.ready_v[0])
+        if memory:
+            if unlikely(at >= horizon):
+                return stop_at(h, i, at, n)
+        status = meaning(h, i)
+        if unlikely(status != OK):
+            return stop(h, i, at, n, status)
+        ready = at + u64(i.latency)
+        for slot in unroll(writes):
+            group_busy(h, u32(getattr(i, slot)), count, ready)
+        for result in unroll(results):
+            getattr(h, result[0])[getattr(i, result[1])] = ready
+        following = i + 1
+        return tailcall(HANDLER(following.handler), h, following, at + vector_cycles(h, i), n + 1, horizon)
+
+    return handler
