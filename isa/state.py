@@ -4,7 +4,7 @@ Memory. A meaning never touches memory except through `reach`, which turns an ad
 memory (LS) is always reachable. Anything else is not: `reach` writes the request into `Hart.want_*` and returns 0,
 and the meaning returns `EXTERNAL` without having changed anything else (vector instructions that go element by
 element have set `vstart` to the element). The machine then times the access, sets `grant_base`, `grant_size`,
-`grant_ptr` to the range's host memory, executes the same instruction again and clears `grant_size` afterwards. A
+`grant_ptr` to the range's host memory and executes the same instruction again; the grant is good for one `reach`. A
 range that does not exist is a trap with cause `LOAD_FAULT` or `STORE_FAULT` at `want_addr`. Instructions are atomic:
 an AMO reads and writes through one grant.
 
@@ -18,7 +18,7 @@ then arithmetic takes the exact path that also collects flags.
 
 from __future__ import annotations
 
-from mtia.isa.lang import Array, Ptr, fn, i64, struct, u8, u32, u64, unlikely
+from mtia.isa.lang import Array, Ptr, Struct, fn, i64, struct, u8, u32, u64, unlikely
 
 __all__ = [
     "AMO", "BREAKPOINT", "DUMP", "ECALL", "EXTERNAL", "ILLEGAL", "LOAD_FAULT", "LOAD_MISALIGNED", "OK", "READ",
@@ -44,7 +44,7 @@ READ, WRITE, AMO = 0, 1, 2  # want_kind
 
 
 @struct
-class Insn:
+class Insn(Struct):
     """A pre-decoded instruction. Register fields are indices; a destination x0 is `DUMP`."""
 
     handler: u64  # native address of the handler (the machine's)
@@ -68,7 +68,7 @@ class Insn:
 
 
 @struct
-class Hart:
+class Hart(Struct):
     """One hart: registers, vector configuration, time, and its view of memory."""
 
     x: Array[u64, 33]  # x[0] = 0, x[DUMP] is never read
@@ -118,6 +118,7 @@ def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
         return h.ls_ptr + inside
     granted = address - h.grant_base
     if unlikely(granted < h.grant_size and size <= h.grant_size - granted):
+        h.grant_size = 0
         return h.grant_ptr + granted
     h.want_addr = address
     h.want_size = u32(size)
