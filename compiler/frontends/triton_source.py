@@ -79,7 +79,9 @@ def to_ttir(
     unknown = [name for name in (*signature, *constants) if name not in function.arg_names]
     missing = [name for name in function.arg_names if name not in signature and name not in constants]
     if unknown or missing:
-        problem = f"has no argument '{unknown[0]}'" if unknown else f"needs a type or a value for argument '{missing[0]}'"
+        problem = (
+            f"has no argument '{unknown[0]}'" if unknown else f"needs a type or a value for argument '{missing[0]}'"
+        )
         raise UserError(f"kernel '{function.__name__}' {problem}")
     types = {name: "constexpr" if name in constants else signature[name] for name in function.arg_names}
     source = ASTSource(function, types, constants, dict(attributes or {}))

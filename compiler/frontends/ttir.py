@@ -80,7 +80,7 @@ def _words(items: Sequence[Any]) -> list[str]:
     return [item for item in items if isinstance(item, Token) and item.type == "WORD"]
 
 
-class _ToGeneric(Transformer[Token, str]):
+class _ToGeneric(Transformer):  # type: ignore[misc]
     """Each rule of the grammar as generic text."""
 
     def attrs(self, items: list[Any]) -> str:
@@ -89,10 +89,10 @@ class _ToGeneric(Transformer[Token, str]):
     def option(self, items: list[Any]) -> None:
         """Cache hints change nothing here: the chip has no such caches."""
 
-    def list(self, items: list[Any]) -> list[str]:
+    def bracket(self, items: list[Any]) -> list[str]:
         return [str(item) for item in items]
 
-    scaled = pairtype = types = list
+    scaled = pairtype = types = bracket
 
     def cast(self, items: list[Any]) -> str:
         attributes, (source, result) = items[-3], _types(items)
@@ -109,7 +109,7 @@ class _ToGeneric(Transformer[Token, str]):
         propagate = [f'propagateNan = "{word}"' for word in _words(items)]
         return _generic(items[0], operands, _with(items[-2], *propagate), [type_] * len(operands), [type_])
 
-    def range(self, items: list[Any]) -> str:
+    def range_(self, items: list[Any]) -> str:
         return _generic("tt.make_range", [], items[0], [], [items[1]])
 
     def program(self, items: list[Any]) -> str:
@@ -179,7 +179,7 @@ class _ToGeneric(Transformer[Token, str]):
         source, indices, attributes, types, result = items
         return _generic("tt.gather", [source, indices], attributes, types, [result])
 
-    def print(self, items: list[Any]) -> str:
+    def print_(self, items: list[Any]) -> str:
         operands = _ssa(items)
         attributes = _with(items[1], f"prefix = {items[0]}", _values(len(operands)))
         return _generic("tt.print", operands, attributes, _types(items))
@@ -247,7 +247,8 @@ def _parser() -> Callable[[str], str]:
     transformer = _ToGeneric()
     grammar = resources.files("mtia.compiler.frontends").joinpath("ttir.lark").read_text()
     parser = Lark(grammar, parser="lalr", lexer="contextual", transformer=transformer, propagate_positions=False)
-    return parser.parse  # type: ignore[return-value, unused-ignore]
+    parse_operation: Callable[[str], str] = parser.parse
+    return parse_operation
 
 
 def to_generic(text: str, file: str | None = None) -> str:
@@ -276,7 +277,8 @@ def _rewrite(line: str, number: int, file: str | None, properties: list[str], pa
     if name.startswith('"'):
         moved = _PROPERTIES.search(line)
         operands = rest[: rest.index(")")].count("%")
-        results = int(_RESULTS.search(head)[1]) if ":" in head else 1
+        counted = _RESULTS.search(head)
+        results = int(counted[1]) if counted else 1
         segments = _values(operands), _values(results).replace("operand", "result")
         properties.append(_with(moved[1] if moved else "{}", *segments))
         return _PROPERTIES.sub("", line)
