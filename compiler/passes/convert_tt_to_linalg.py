@@ -1,0 +1,85 @@
+"""convert-tt-to-linalg: the `tt` dialect to linalg on tensors, with memory accesses as `mtia` transfers.
+
+Each function is walked once, in order. A pointer argument becomes `memref<?xT, 1>`; address arithmetic and masks stay
+formulas (`convert_tt_to_linalg_values`) until an access or an arithmetic operation needs them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mtia.compiler.passes import (  # noqa: F401  (each registers its lowerings)
+    convert_tt_to_linalg_blocks,
+    convert_tt_to_linalg_build,
+    convert_tt_to_linalg_compute,
+    convert_tt_to_linalg_control,
+    convert_tt_to_linalg_memory,
+    convert_tt_to_linalg_shape,
+)
+from mtia.compiler.passes.convert_tt_to_linalg_core import Converter
+from mtia.compiler.passes.convert_tt_to_linalg_values import Affine, Block, Pointers
+from mtia.dialects.mlir import func, ir, run_passes
+from mtia.dialects.tt import Descriptor, Ptr, block, pointee
+
+__all__ = ["convert_tt_to_linalg"]
+
+
+def convert_tt_to_linalg(module: Any) -> list[str]:
+    """Convert every function of the module in place; the list is what the user should be told."""
+    functions = [op for op in module.body.operations if isinstance(op, func.FuncOp)]
+    if len(functions) > 1:
+        run_passes(module, "builtin.module(inline,symbol-dce)")
+    if any(len(function.regions[0].blocks) > 1 for function in functions):
+        run_passes(module, "builtin.module(func.func(lift-cf-to-scf,canonicalize))")
+    notes: list[str] = []
+    for function in [op for op in module.body.operations if isinstance(op, func.FuncOp)]:
+        with ir.InsertionPoint(function), function.location:
+            notes += _convert(function)
+        function.operation.erase()
+    return notes
+
+
+def _element(type_: Any) -> Any:
+    """The type an element has in memory: a boolean is a byte."""
+    if isinstance(type_, ir.IntegerType) and type_.width == 1:
+        return ir.IntegerType.get_signless(8)
+    return type_
+
+
+def _argument_type(type_: Any) -> Any:
+    if isinstance(type_, Ptr):
+        return convert_tt_to_linalg_build.global_type(_element(pointee(type_)))
+    if isinstance(type_, Descriptor):
+        return convert_tt_to_linalg_build.global_type(_element(block(type_).element_type))
+    return type_
+
+
+def _convert(old: Any) -> list[str]:
+    """A new function before the old one, with its body lowered."""
+    arguments = list(old.regions[0].blocks[0].arguments)
+    inputs = [_argument_type(argument.type) for argument in arguments]
+    new = func.FuncOp(ir.StringAttr(old.attributes["sym_name"]).value, (inputs, []))
+    if "arg_attrs" in old.attributes:
+        new.attributes["arg_attrs"] = old.attributes["arg_attrs"]
+    entry = new.add_entry_block([argument.location for argument in arguments])
+    converter = Converter(entry)
+    with ir.InsertionPoint(entry):
+        for number, (argument, became) in enumerate(zip(arguments, entry.arguments, strict=True)):
+            converter.set(argument, _known(converter, argument.type, became, list(entry.arguments)[number + 1 :]))
+        converter.block(old.regions[0].blocks[0].operations)
+        func.ReturnOp([])
+    return converter.notes
+
+
+def _known(c: Converter, type_: Any, became: Any, following: list[Any]) -> Any:
+    """What an argument is; a descriptor is followed by its sizes and strides."""
+    if isinstance(type_, Ptr):
+        return Pointers(became, _element(pointee(type_)), Affine((), c.index.index, 0, (), ()))
+    if isinstance(type_, Descriptor):
+        shape = tuple(block(type_).shape)
+        rank = len(shape)
+        sizes, strides = (
+            tuple(map(c.index.from_scalar, part)) for part in (following[:rank], following[rank : 2 * rank])
+        )
+        return Block(became, _element(block(type_).element_type), 0, sizes, strides, (0,) * rank, shape)
+    return became

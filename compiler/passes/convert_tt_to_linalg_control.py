@@ -1,0 +1,234 @@
+"""Lowering of structured control flow in `convert-tt-to-linalg`.
+
+A formula that is carried through a loop or out of a branch is carried as the scalars that change; where it does not
+keep its form, the region is built again with a tensor in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mtia.compiler.passes import convert_tt_to_linalg_build as build
+from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
+from mtia.compiler.passes.convert_tt_to_linalg_shape import as_view
+from mtia.compiler.passes.convert_tt_to_linalg_values import Affine, Block, Pointers, Splat, same
+from mtia.dialects.mlir import arith, ir, scf
+from mtia.dialects.tt import shape_of
+
+__all__: list[str] = []
+
+
+@dataclass
+class Slot:
+    """How one Triton value is carried: which SSA values stand for it, and what they mean together."""
+
+    template: Any
+    formula: bool
+
+    def values(self, c: Converter, known: Any) -> list[Any] | None:
+        """The SSA values to carry; None where `known` has not the form of the template."""
+        if not self.formula:
+            return [_plain(c, self.template, known)]
+        if isinstance(self.template, Affine):
+            known = c.index.affine(known) if isinstance(known, Splat) else known
+            if not isinstance(known, Affine) or not _same_form(known, self.template):
+                return None
+            return [c.index.value(known.base)]
+        if isinstance(self.template, Pointers):
+            return _pointer_values(c, self.template, known)
+        return _block_values(c, self.template, known)
+
+    def rebuild(self, c: Converter, values: Sequence[Any]) -> Any:
+        """The Triton value that the carried SSA values stand for."""
+        if isinstance(self.template, Affine) and self.formula:
+            return replace(self.template, base=values[0])
+        if isinstance(self.template, Pointers):
+            if self.formula:
+                extra = self.template.extra
+                return replace(
+                    self.template,
+                    offset=replace(self.template.offset, base=values[0]),
+                    extra=None if extra is None else replace(extra, source=values[1]),
+                )
+            shape = self.template.shape
+            flat = Affine(shape, c.index.index, 0, (0,) * len(shape), (None,) * len(shape))
+            return replace(self.template, offset=flat, extra=as_view(values[0]))
+        if isinstance(self.template, Block):
+            return replace(self.template, start=values[0], offsets=tuple(values[1:]))
+        return values[0]
+
+
+def _plain(c: Converter, template: Any, known: Any) -> Any:
+    """One SSA value for a Triton value without form; pointers become a tensor of 64-bit offsets."""
+    if not isinstance(template, Pointers):
+        return known if isinstance(known, ir.Value) else c.materialise(known)
+    i64 = ir.IntegerType.get_signless(64)
+    offsets = c.materialise(replace(known.offset, element=i64))
+    if known.extra is None:
+        return offsets
+    extra = c.materialise(known.extra)
+    if extra.type != offsets.type:
+        extra = arith.ExtSIOp(offsets.type, extra).result
+    return arith.AddIOp(offsets, extra).result
+
+
+def _same_form(a: Affine, b: Affine) -> bool:
+    """Whether two formulas differ in their base only."""
+    return all(same(x, y) for x, y in zip(a.strides, b.strides, strict=True)) and a.wraps == b.wraps
+
+
+def _pointer_values(c: Converter, template: Pointers, known: Pointers) -> list[Any] | None:
+    if known.memory != template.memory or not _same_form(known.offset, template.offset):
+        return None
+    base = c.index.value(known.offset.base)
+    if template.extra is None or known.extra is None:
+        return [base] if template.extra is known.extra else None
+    fits = known.extra.dims == template.extra.dims and known.extra.source.type == template.extra.source.type
+    return [base, known.extra.source] if fits else None
+
+
+def _block_values(c: Converter, template: Block, known: Block) -> list[Any] | None:
+    moved = replace(known, start=template.start, offsets=template.offsets)
+    if moved != template:
+        return None
+    return [c.index.value(known.start), *map(c.index.value, known.offsets)]
+
+
+def _slot(c: Converter, known: Any, formula: bool) -> Slot:
+    if formula and isinstance(known, Splat) and isinstance(known.value.type, ir.IntegerType):
+        if known.value.type.width > 1:
+            known = c.index.affine(known)
+    return Slot(known, formula and isinstance(known, (Affine, Pointers, Block)))
+
+
+class _Misfit(Exception):
+    """A carried value lost its form; `number` says which."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def _carry(c: Converter, slots: Sequence[Slot], known: Sequence[Any]) -> list[Any]:
+    """All SSA values to carry for the Triton values."""
+    carried = []
+    for number, (slot, value) in enumerate(zip(slots, known, strict=True)):
+        values = slot.values(c, value)
+        if values is None:
+            raise _Misfit(number)
+        carried.extend(values)
+    return carried
+
+
+def _uncarry(c: Converter, slots: Sequence[Slot], counts: Sequence[int], values: Sequence[Any]) -> list[Any]:
+    """The Triton values that carried SSA values stand for."""
+    out, at = [], 0
+    for slot, count in zip(slots, counts, strict=True):
+        out.append(slot.rebuild(c, values[at : at + count]))
+        at += count
+    return out
+
+
+def _attempts(c: Converter, op: Any, count: int, build_once: Callable[[list[bool]], None]) -> None:
+    """Build a region, first with every value as a formula, again without those that lost their form."""
+    formulas = [True] * count
+    block = ir.InsertionPoint.current.block
+    while True:
+        before, casts = len(list(block.operations)), dict(c.index.casts)
+        try:
+            build_once(formulas)
+            return
+        except _Misfit as misfit:
+            if not formulas[misfit.number]:
+                raise refuse(op, "carries pointers into different arguments") from None
+            formulas[misfit.number] = False
+            c.index.casts = casts
+            for stale in reversed(list(block.operations)[before:]):
+                stale.operation.erase()
+
+
+def _initial(c: Converter, values: Sequence[Any], formulas: Sequence[bool]) -> tuple[list[Slot], list[Any], list[int]]:
+    known = [c.get(value) for value in values]
+    slots = [_slot(c, value, formula) for value, formula in zip(known, formulas, strict=True)]
+    parts = [_carry(c, [slot], [value]) for slot, value in zip(slots, known, strict=True)]
+    return slots, [value for part in parts for value in part], [len(part) for part in parts]
+
+
+@lowers("scf.for")
+def _for(c: Converter, op: Any) -> None:
+    old = op.regions[0].blocks[0]
+    inits = list(op.operands)[3:]
+    bounds = [c.index.value(c.index.from_scalar(c.scalar(value))) for value in list(op.operands)[:3]]
+
+    def once(formulas: list[bool]) -> None:
+        slots, carried, counts = _initial(c, inits, formulas)
+        loop = scf.ForOp(*bounds, carried)
+        with ir.InsertionPoint(loop.body):
+            counter = old.arguments[0]
+            scalar = loop.induction_variable
+            if counter.type != c.index.index:
+                scalar = arith.IndexCastOp(counter.type, loop.induction_variable).result
+                c.index.casts[scalar] = loop.induction_variable
+            c.set(counter, scalar)
+            inside = _uncarry(c, slots, counts, list(loop.inner_iter_args))
+            for argument, value in zip(list(old.arguments)[1:], inside, strict=True):
+                c.set(argument, value)
+            end = c.block(old.operations)
+            scf.YieldOp(_carry(c, slots, [c.get(value) for value in end.operands]))
+        for result, value in zip(op.results, _uncarry(c, slots, counts, list(loop.results)), strict=True):
+            c.set(result, value)
+
+    _attempts(c, op, len(inits), once)
+
+
+@lowers("scf.while")
+def _while(c: Converter, op: Any) -> None:
+    before, after = (region.blocks[0] for region in op.regions)
+
+    def once(formulas: list[bool]) -> None:
+        slots, carried, counts = _initial(c, list(op.operands), [False] * len(op.operands))
+        passed_types = [argument.type for argument in after.arguments]
+        if any(shape_of(t) and str(t).find("!tt.ptr") >= 0 for t in passed_types):
+            raise refuse(op, "carries pointers; use a for loop")
+        loop = scf.WhileOp(passed_types, carried)
+        first = loop.regions[0].blocks.append(*[value.type for value in carried])
+        second = loop.regions[1].blocks.append(*passed_types)
+        with ir.InsertionPoint(first):
+            _bind(c, before.arguments, _uncarry(c, slots, counts, list(first.arguments)))
+            end = c.block(before.operations)
+            passed = [_plain(c, None, c.get(value)) for value in list(end.operands)[1:]]
+            scf.ConditionOp(c.scalar(end.operands[0]), passed)
+        with ir.InsertionPoint(second):
+            _bind(c, after.arguments, list(second.arguments))
+            end = c.block(after.operations)
+            scf.YieldOp(_carry(c, slots, [c.get(value) for value in end.operands]))
+        _bind(c, op.results, list(loop.results))
+
+    _attempts(c, op, len(op.operands), once)
+
+
+def _bind(c: Converter, values: Sequence[Any], became: Sequence[Any]) -> None:
+    for value, known in zip(values, became, strict=True):
+        c.set(value, known)
+
+
+@lowers("scf.if")
+def _if(c: Converter, op: Any) -> None:
+    branches = [region.blocks[0] for region in op.regions if len(region.blocks)]
+    condition = c.scalar(op.operands[0])
+    for result in op.results:
+        if "!tt." in str(result.type):
+            raise refuse(op, "a branch gives a pointer; choose the offset instead")
+    types = [result.type for result in op.results]
+
+    def branch(block: Any) -> Callable[[], list[Any]]:
+        def emit() -> list[Any]:
+            end = c.block(block.operations)
+            return [_plain(c, None, c.get(value)) for value in end.operands]
+
+        return emit
+
+    otherwise = branch(branches[1]) if len(branches) > 1 else None
+    _bind(c, op.results, build.if_(condition, branch(branches[0]), otherwise, types))
+
