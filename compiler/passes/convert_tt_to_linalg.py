@@ -18,25 +18,24 @@ from mtia.compiler.passes import (  # noqa: F401  (each registers its lowerings)
 )
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter
 from mtia.compiler.passes.convert_tt_to_linalg_values import Affine, Block, Pointers
+from mtia.compiler.options import Options
 from mtia.dialects.mlir import func, ir, run_passes
 from mtia.dialects.tt import Descriptor, Ptr, block, pointee
 
 __all__ = ["convert_tt_to_linalg"]
 
 
-def convert_tt_to_linalg(module: Any) -> list[str]:
-    """Convert every function of the module in place; the list is what the user should be told."""
+def convert_tt_to_linalg(module: Any, options: Options) -> None:
+    """Convert every function of the module in place; attribute `mtia.notes` is what the user should be told."""
     functions = [op for op in module.body.operations if isinstance(op, func.FuncOp)]
     if len(functions) > 1:
         run_passes(module, "builtin.module(inline,symbol-dce)")
     if any(len(function.regions[0].blocks) > 1 for function in functions):
         run_passes(module, "builtin.module(func.func(lift-cf-to-scf,canonicalize))")
-    notes: list[str] = []
     for function in [op for op in module.body.operations if isinstance(op, func.FuncOp)]:
         with ir.InsertionPoint(function), function.location:
-            notes += _convert(function)
+            _convert(function)
         function.operation.erase()
-    return notes
 
 
 def _element(type_: Any) -> Any:
@@ -54,7 +53,7 @@ def _argument_type(type_: Any) -> Any:
     return type_
 
 
-def _convert(old: Any) -> list[str]:
+def _convert(old: Any) -> None:
     """A new function before the old one, with its body lowered."""
     arguments = list(old.regions[0].blocks[0].arguments)
     inputs = [_argument_type(argument.type) for argument in arguments]
@@ -68,7 +67,8 @@ def _convert(old: Any) -> list[str]:
             converter.set(argument, _known(converter, argument.type, became, list(entry.arguments)[number + 1 :]))
         converter.block(old.regions[0].blocks[0].operations)
         func.ReturnOp([])
-    return converter.notes
+    if converter.notes:
+        new.attributes["mtia.notes"] = ir.ArrayAttr.get([ir.StringAttr.get(note) for note in converter.notes])
 
 
 def _known(c: Converter, type_: Any, became: Any, following: list[Any]) -> Any:
