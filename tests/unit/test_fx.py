@@ -1,0 +1,159 @@
+"""Models through the FX front end and `spread`, run on the host by MLIR's CPU lowering, against torch node by node."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from mtia.compiler.frontends.fx import import_program
+from mtia.compiler.passes.spread import spread
+from mtia.compiler.passes.spread_views import Affine, Dim, delinearize, refine
+from mtia.isa.chip import load_chip
+from mtia.isa.plan import Plan
+
+torch = pytest.importorskip("torch")
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "examples")]
+
+from host_phases import run_on_host  # noqa: E402
+from models import make  # noqa: E402
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# Unit roundoff; sums are in fp32, so the length of a reduction counts in fp32 roundoffs.
+ROUND = {"fp32": 2.0**-24, "fp16": 2.0**-11, "bf16": 2.0**-8}
+
+
+def to_numpy(tensor: Any) -> Any:
+    tensor = tensor.detach().contiguous()
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()
+
+
+def compare(model: Any, inputs: tuple[Any, ...], dtype: str, chip: str = "mtia200", terms: int = 512) -> Plan:
+    """Every stored node of the graph within `4 · (roundoff + √terms · 2⁻²⁴)` of torch, relative to its largest value.
+
+    `terms` bounds the reduction lengths; the factor 4 covers the operators between two stored nodes.
+    """
+    program = torch.export.export(model, inputs)
+    imported = import_program(program)
+    result = spread(imported.module, imported.kinds, imported.names, load_chip(chip))
+    values = {name: to_numpy(value) for name, value in imported.params.items()} | dict(result.constants)
+    memory = run_on_host(result.kernels, result.plan, values, [to_numpy(value) for value in inputs])
+    expected = nodes(imported, inputs)
+    tolerance = 4 * (ROUND[dtype] + terms**0.5 * ROUND["fp32"])
+    for spec, got in zip(result.plan.tensors, memory, strict=True):
+        if spec.kind not in ("temp", "output") or spec.node not in expected:
+            continue
+        want = to_numpy(expected[spec.node]).astype(np.float64)
+        finite = np.isfinite(want)
+        have = got.reshape(want.shape).astype(np.float64)
+        assert np.array_equal(have[~finite], want[~finite], equal_nan=True), spec.node
+        scale = max(1.0, np.abs(want[finite]).max(initial=0))
+        assert np.abs(have - want)[finite].max(initial=0) <= tolerance * scale, spec.node
+    with torch.no_grad():
+        outputs = model(*inputs)
+    for number, want in zip(result.plan.outputs, outputs if isinstance(outputs, tuple) else (outputs,), strict=True):
+        wide = to_numpy(want).astype(np.float64)
+        limit = tolerance * max(1.0, np.abs(wide).max(initial=0))
+        assert np.abs(memory[number].reshape(wide.shape).astype(np.float64) - wide).max(initial=0) <= limit
+    return result.plan
+
+
+def nodes(imported: Any, inputs: tuple[Any, ...]) -> dict[str, Any]:
+    """The value of every node of the imported graph, by torch's interpreter."""
+    found: dict[str, Any] = {}
+
+    class Recorder(torch.fx.Interpreter):  # type: ignore[misc, name-defined]
+        def run_node(self, node: Any) -> Any:
+            found[node.name] = super().run_node(node)
+            return found[node.name]
+
+    feed = iter(inputs)
+    pairs = zip(imported.kinds, imported.names, strict=True)
+    arguments = [next(feed) if kind == "input" else imported.params[name] for kind, name in pairs]
+    with torch.no_grad():
+        Recorder(imported.program.graph_module).run(*arguments)
+    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["mlp", "cnn", "transformer", "resnet"])
+def test_models_match_torch_node_by_node(name: str, dtype: str) -> None:
+    model, value = make(name, DTYPES[dtype])
+    plan = compare(model, (value,), dtype)
+    macs = sum(call.macs for call in plan.phases)
+    engine = sum(call.engine_macs for call in plan.phases)
+    assert engine == 0 if dtype == "fp32" else engine >= 0.9 * macs
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+OPERATORS: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
+    "softmax": (lambda x: torch.softmax(x, -1), [(5, 33)]),
+    "log_softmax of columns": (lambda x: torch.log_softmax(x, 0), [(7, 19)]),
+    "mean": (lambda x: x.mean((1, 2)), [(3, 5, 7)]),
+    "sum of all": (lambda x: x.sum(), [(37, 11)]),
+    "amax": (lambda x: x.amax(0), [(13, 70)]),
+    "argmax": (lambda x: x.argmax(1), [(6, 31)]),
+    "transpose": (lambda x: x.transpose(0, 2) + 1, [(3, 4, 5)]),
+    "flatten of transpose": (lambda x: x.transpose(1, 2).reshape(3, -1) * 2, [(3, 4, 5)]),
+    "concatenation": (lambda x, y: torch.cat([x, y], 1), [(3, 4), (3, 6)]),
+    "slice": (lambda x: x[:, 1:8:2] * x[:, :4], [(5, 9)]),
+    "pad": (lambda x: torch.nn.functional.pad(x, (1, 2), value=3.0) + 1, [(4, 6)]),
+    "broadcast": (lambda x, y: x * y + y, [(4, 1, 6), (5, 1)]),
+    "average pool": (lambda x: torch.nn.functional.avg_pool2d(x, 2), [(2, 3, 6, 6)]),
+    "padded max pool": (lambda x: torch.nn.functional.max_pool2d(x, 3, 2, 1), [(2, 3, 9, 9)]),
+    "matrix times vector": (lambda x, y: x @ y, [(40, 50), (50,)]),
+    "batched product": (lambda x, y: x @ y.transpose(1, 2), [(3, 17, 24), (3, 33, 24)]),
+    "depthwise convolution": (
+        lambda x, w: torch.nn.functional.conv2d(x, w, padding=1, groups=6),
+        [(2, 6, 8, 8), (6, 1, 3, 3)],
+    ),
+    "5×5 dilated convolution": (
+        lambda x, w: torch.nn.functional.conv2d(x, w, padding=4, dilation=2),
+        [(2, 3, 12, 12), (5, 3, 5, 5)],
+    ),
+    "transposed convolution": (
+        lambda x, w: torch.nn.functional.conv_transpose2d(x, w, stride=2),
+        [(1, 4, 5, 5), (4, 3, 2, 2)],
+    ),
+    "1-d convolution": (lambda x, w: torch.nn.functional.conv1d(x, w, stride=2), [(2, 4, 21), (6, 4, 3)]),
+    "gelu": (lambda x: torch.nn.functional.gelu(x), [(9, 17)]),
+    "large product": (lambda x, y: x @ y, [(150, 300), (300, 130)]),
+}
+
+
+class Wrap(torch.nn.Module):  # type: ignore[misc, name-defined]
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_match_torch(name: str) -> None:
+    function, shapes = OPERATORS[name]
+    torch.manual_seed(1)
+    compare(Wrap(function), tuple(torch.randn(shape) for shape in shapes), "fp32")
+
+
+def test_embedding_takes_the_general_path() -> None:
+    torch.manual_seed(2)
+    model = torch.nn.Sequential(torch.nn.Embedding(20, 12), torch.nn.Linear(12, 5))
+    compare(model, (torch.randint(0, 20, (3, 7)),), "fp32")
+
+
+def test_views_become_addresses() -> None:
+    rows, columns = Dim(4), Dim(6)
+    flat = Affine.of(rows, 6) + Affine.of(columns)
+    assert delinearize(flat, (4, 6)) == [Affine.of(rows), Affine.of(columns)]
+    assert delinearize(Affine.of(Dim(24)), (4, 6)) is not None
+    assert delinearize(Affine.of(rows, 5), (4, 6)) is None
+    assert refine([32, 192], [2, 16, 192]) == [2, 16, 192]
+    assert refine([6, 4], [4, 6]) is None
