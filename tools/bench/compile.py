@@ -85,7 +85,7 @@ CASES = (
 )
 
 
-def rows(target: str = "mtia200", repeats: int = 5) -> Iterator[Row]:
+def rows(target: str = "mtia200", repeats: int = 5, only: str = "") -> Iterator[Row]:
     """Median milliseconds of each kernel for our target and the two GPU targets, all caches off, process warm."""
     import importlib
 
@@ -103,6 +103,8 @@ def rows(target: str = "mtia200", repeats: int = 5) -> Iterator[Row]:
             "hip": GPUTarget("hip", "gfx942", 64),
         }
         for case in CASES:
+            if only not in case.name:
+                continue
             kernel = getattr(importlib.import_module(f"mtia.tools.kernels.{case.module}"), case.kernel)
             signature = {**case.signature, **dict.fromkeys(case.constants, "constexpr")}
             order = [name for name in kernel.arg_names if name in signature]
