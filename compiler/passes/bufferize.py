@@ -5,18 +5,123 @@ from __future__ import annotations
 from typing import Any
 
 from mtia.compiler.options import Options
-from mtia.dialects.mlir import run_passes
+from mtia.dialects.mlir import ir, linalg, run_passes
 
 __all__ = ["bufferize"]
 
 # Allocations stay inside their loop: a buffer that lives for one iteration can be double-buffered later.
 _PIPELINE = (
     "builtin.module(eliminate-empty-tensors,empty-tensor-to-alloc-tensor,"
-    "one-shot-bufferize{allow-unknown-ops buffer-alignment=0},"
+    "one-shot-bufferize{allow-unknown-ops allow-return-allocs-from-loops buffer-alignment=0},"
     "func.func(canonicalize,cse,loop-invariant-code-motion,canonicalize))"
 )
 
 
 def bufferize(module: Any, options: Options) -> None:
     """Bufferise every function of a module in place; arguments are buffers and scalars already."""
+    loops: list[Any] = []
+    generics: list[Any] = []
+
+    def collect(op: Any) -> Any:
+        if op.name == "scf.for":
+            loops.append(op)
+        elif op.name == "linalg.generic":
+            generics.append(op)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(collect)
+    for loop in loops:
+        _update_in_place(loop)
+    for generic in generics:
+        _overwrite_input(generic)
     run_passes(module, _PIPELINE)
+
+
+def _update_in_place(loop: Any) -> None:
+    """Make every carried tensor's new value land in the buffer of its old one."""
+    body = loop.regions[0].blocks[0]
+    end = list(body.operations)[-1].operation
+    for number, old in enumerate(list(body.arguments)[1:]):
+        new = end.operands[number]
+        if not isinstance(new.type, ir.RankedTensorType) or new == old or _written_in(new, old, body):
+            continue
+        producer = _owner(new)
+        if producer is not None and producer.name == "linalg.generic" and producer.block == body:
+            if _starts_empty(producer) and _last_use(old, producer, body):
+                producer.operands[_inputs(producer)] = old
+                continue
+        with ir.InsertionPoint(end), end.location:
+            copy = linalg.CopyOp([new.type], [new], [old])
+            linalg.fill_builtin_region(copy.operation)
+            end.operands[number] = copy.results[0]
+
+
+def _owner(value: Any) -> Any:
+    owner = value.owner
+    return None if isinstance(owner, ir.Block) else owner.operation
+
+
+def _written_in(value: Any, old: Any, body: Any) -> bool:
+    """Whether `value` is `old` updated by operations that write to their destination operand."""
+    while value != old:
+        producer = _owner(value)
+        if producer is None or producer.block != body:
+            return False
+        number = next(number for number, result in enumerate(producer.results) if result == value)
+        if producer.name == "scf.for":
+            value = producer.operands[3 + number]
+        elif producer.name.startswith("linalg."):
+            value = producer.operands[_inputs(producer) + number]
+        elif producer.name == "tensor.insert_slice":
+            value = producer.operands[1]
+        else:
+            return False
+    return True
+
+
+def _starts_empty(generic: Any) -> bool:
+    """Whether a generic with parallel loops only writes one result, to a tensor of unspecified values."""
+    if len(generic.results) != 1 or "reduction" in str(generic.attributes["iterator_types"]):
+        return False
+    producer = _owner(generic.operands[_inputs(generic)])
+    return producer is not None and producer.name == "tensor.empty"
+
+
+def _last_use(value: Any, op: Any, body: Any) -> bool:
+    """Whether `op` is the last operation of the block that reads `value`, and reads it element by element."""
+    for use in value.uses:
+        user = use.owner.operation
+        if user == op:
+            if not _identity(op, use.operand_number):
+                return False
+            continue
+        while user.block != body:
+            user = user.parent.operation
+        if not user.is_before_in_block(op):
+            return False
+    return True
+
+
+def _identity(generic: Any, number: int) -> bool:
+    map_ = ir.AffineMapAttr(ir.ArrayAttr(generic.attributes["indexing_maps"])[number]).value
+    return bool(map_ == ir.AffineMap.get_identity(map_.n_dims))
+
+
+def _overwrite_input(generic: Any) -> None:
+    """Let an elementwise operation write over an input that only it reads."""
+    if not _starts_empty(generic):
+        return
+    destination = _inputs(generic)
+    wanted = generic.operands[destination].type
+    for number in range(destination):
+        value = generic.operands[number]
+        producer = _owner(value)
+        if value.type != wanted or producer is None or producer.block != generic.block:
+            continue
+        if len(list(value.uses)) == 1 and _identity(generic, number):
+            generic.operands[destination] = value
+            return
+
+
+def _inputs(op: Any) -> int:
+    return len(op.operands) - len(op.results)
