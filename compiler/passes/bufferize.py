@@ -108,7 +108,7 @@ def _identity(generic: Any, number: int) -> bool:
 
 
 def _overwrite_input(generic: Any) -> None:
-    """Let an elementwise operation write over an input that only it reads."""
+    """Let an elementwise operation write over an input that nothing reads afterwards."""
     if not _starts_empty(generic):
         return
     destination = _inputs(generic)
@@ -118,7 +118,7 @@ def _overwrite_input(generic: Any) -> None:
         producer = _owner(value)
         if value.type != wanted or producer is None or producer.block != generic.block:
             continue
-        if len(list(value.uses)) == 1 and _identity(generic, number):
+        if _identity(generic, number) and _last_use(value, generic, generic.block):
             generic.operands[destination] = value
             return
 
