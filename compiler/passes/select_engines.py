@@ -93,6 +93,7 @@ class Selection:
             nested = not name.startswith("linalg.") and len(operation.regions) > 0
             if nested:
                 self.filled.clear()
+                self.stale(written_roots(operation, self.views))
                 for region in operation.regions:
                     for inner in region.blocks:
                         self.block(inner)
@@ -102,6 +103,8 @@ class Selection:
 
     def operation(self, name: str, op: Any) -> None:
         """Select for one operation without regions of its own level."""
+        if self.raised:
+            self.stale(written_by(operation=op, views=self.views))
         if name == "linalg.fill":
             self.fill(op)
         elif name.startswith("linalg."):
@@ -123,6 +126,11 @@ class Selection:
             self.raise_scalar(op)
         elif name.startswith("mtia."):
             self.forget(op)
+
+    def stale(self, roots: set[Any]) -> None:
+        """Scalars whose buffer is written again are no longer there."""
+        for value in [value for value, view in self.raised.items() if view.root in roots]:
+            del self.raised[value]
 
     def forget(self, op: Any) -> None:
         """A buffer that an operation touches is no longer just filled."""
@@ -186,22 +194,9 @@ class Selection:
         if memory_space(source.type) != LOCAL or str(op.results[0].type) not in ("f16", "bf16", "f32"):
             return
         view = self.views.of(source)
-        if any(size != 1 for size in view.shape) or not self.settled(view.root, op):
+        if any(size != 1 for size in view.shape) or view.terms:
             return
         self.raised[op.results[0]] = view
-
-    def settled(self, root: Any, load: Any) -> bool:
-        """Whether no later operation writes a buffer: all its other users stand before the load, or only load."""
-        for use in root.uses:
-            user = use.owner.operation
-            if user.name in ("memref.load", "memref.dealloc") or user == load:
-                continue
-            if user.block != load.block or not user.is_before_in_block(load):
-                return False
-            if user.name in ("memref.subview", "memref.reinterpret_cast", "memref.collapse_shape"):
-                if not all(self.settled(result, load) for result in user.results):
-                    return False
-        return True
 
     def raise_scalar(self, op: Any) -> None:
         """Arithmetic on such a scalar is a 1 × 1 command."""
@@ -264,6 +259,29 @@ def location_text(location: Any) -> str:
         file, _, rest = text[5:].partition('"')
         return file + rest.rstrip(")")
     return text
+
+
+def written_by(operation: Any, views: Views) -> set[Any]:
+    """The buffers that an operation without tile regions may write."""
+    name = operation.name
+    if name == "memref.load" or not len(operation.operands):
+        return set()
+    operands = list(operation.operands)
+    if name == "memref.copy":
+        operands = operands[1:]
+    elif name.startswith("linalg.") and "operandSegmentSizes" in operation.attributes:
+        operands = operands[list(ir.DenseI32ArrayAttr(operation.attributes["operandSegmentSizes"]))[0] :]
+    elif not name.startswith(("linalg.", "memref.store", "vector.", "mtia.")):
+        return set()
+    return {views.root(value) for value in operands if isinstance(value.type, ir.MemRefType)}
+
+
+def written_roots(op: Any, views: Views) -> set[Any]:
+    """The buffers that operations inside an operation may write."""
+    found: set[Any] = set()
+    for inner in [inner for region in op.regions for inner in walk(region)]:
+        found |= written_by(inner, views)
+    return found
 
 
 def remove_dead(function: Any) -> None:
