@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -295,7 +296,8 @@ def is_neutral(constant: Any, neutral: float) -> bool:
         return False
     attribute = owner.attributes["value"]
     if isinstance(attribute, ir.FloatAttr):
-        return bool(ir.FloatAttr(attribute).value == neutral)
+        value = ir.FloatAttr(attribute).value
+        return bool(value == neutral or (value != value and math.isinf(neutral)))  # NaN is neutral to maxnum and minnum
     return bool(ir.IntegerAttr(attribute).value == neutral)
 
 
