@@ -25,7 +25,7 @@ class DigitsMLP(nn.Module):
         """Logits (N, 10) of pixels (N, 64)."""
         x = F.relu(self.hidden1(pixels))
         x = F.relu(self.hidden2(x))
-        return self.head(x)  # type: ignore[no-any-return]
+        return self.head(x)
 
 
 class DigitsCNN(nn.Module):
@@ -42,7 +42,7 @@ class DigitsCNN(nn.Module):
         x = pixels.reshape(-1, 1, 8, 8)
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
-        return self.head(x.flatten(1))  # type: ignore[no-any-return]
+        return self.head(x.flatten(1))
 
 
 class TransformerBlock(nn.Module):
@@ -65,7 +65,7 @@ class TransformerBlock(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.proj(mixed.transpose(1, 2).reshape(batch, steps, width))
-        return x + self.down(F.gelu(self.up(self.norm2(x))))  # type: ignore[no-any-return]
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
 
 
 class BasicBlock(nn.Module):
@@ -99,7 +99,7 @@ class ResNetBlocks(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) → (N, 2·channels, H/2, W/2)."""
-        return self.second(self.first(x))  # type: ignore[no-any-return]
+        return self.second(self.first(x))
 
 
 def _settle(model: nn.Module) -> nn.Module:

@@ -25,7 +25,7 @@ from mtia.compiler.passes.spread_layout import (
 )
 from mtia.compiler.passes.spread_views import Access, Affine, Buffer, Dim, row_major
 from mtia.dialects.mlir import arith, func, ir, linalg, memref, scf
-from mtia.dialects.mtia import GLOBAL, DmaIn, DmaOut, ProgramId
+from mtia.dialects.mtia import GLOBAL, MAX_DMA_RANK, DmaIn, DmaOut, ProgramId
 
 __all__ = ["emit_phase", "phase_buffers"]
 
@@ -170,6 +170,9 @@ class _Emitter(IndexWriter):
         kind = ir.MemRefType.get([self.tiles[dim] for dim in dims], access.buffer.dtype)
         local = memref.AllocOp(kind, [], []).result
         windows = [dim for dim in dims if dim in window_dims(access)]
+        while len(dims) - len(windows) > MAX_DMA_RANK:
+            rest = [dim for dim in dims if dim not in windows]
+            windows.append(min(rest, key=lambda dim: (not dim.reduction, self.tiles[dim])))
         if windows:
             for point in product(*(range(self.tiles[dim]) for dim in windows)):
                 self.load_window(access, local, dims, dict(zip(windows, point, strict=True)))
