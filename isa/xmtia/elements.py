@@ -33,8 +33,8 @@ from mtia.isa.lang import (
 from mtia.isa.xmtia.codes import DType
 
 __all__ = [
-    "is_integer", "load_f32", "load_i64", "round_tf32", "size_of", "store_f32", "store_i64", "to_bf16", "to_e4m3",
-    "to_e5m2",
+    "is_integer", "load_f32", "load_i32", "load_i64", "round_tf32", "size_of", "store_f32", "store_i64", "to_bf16",
+    "to_e4m3", "to_e5m2",
 ]  # fmt: skip
 
 NAN32 = 0x7FC00000
@@ -234,6 +234,9 @@ load_f32 = _choose(
     + tuple((int(t), _reader(m, f32, _as_f32(m))) for t, m in INTEGERS.items()),
 )
 load_i64 = _choose(i64, tuple((int(t), _reader(m, i64, _cast(m, i64))) for t, m in INTEGERS.items()))
+load_i32 = _choose(
+    i32, tuple((int(t), _reader(INTEGERS[t], i32, _cast(INTEGERS[t], i32))) for t in (DType.I8, DType.U8))
+)
 store_f32 = _choose(
     f32,
     tuple((int(t), _writer(m, f32, put)) for t, (m, _, put) in FLOATS.items())
