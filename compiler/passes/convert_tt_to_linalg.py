@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mtia.compiler.options import Options
 from mtia.compiler.passes import (  # noqa: F401  (each registers its lowerings)
     convert_tt_to_linalg_blocks,
     convert_tt_to_linalg_build,
@@ -18,7 +19,6 @@ from mtia.compiler.passes import (  # noqa: F401  (each registers its lowerings)
 )
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter
 from mtia.compiler.passes.convert_tt_to_linalg_values import Affine, Block, Pointers
-from mtia.compiler.options import Options
 from mtia.dialects.mlir import func, ir, run_passes
 from mtia.dialects.tt import Descriptor, Ptr, block, pointee
 

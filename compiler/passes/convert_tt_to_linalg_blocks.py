@@ -99,9 +99,7 @@ def store_block(c: Converter, op: Any, known: Block) -> None:
 def _descriptor_load(c: Converter, op: Any) -> None:
     known = moved(c, c.get(op.desc), [c.scalar(value) for value in op.indices])
     start, ranges = _place(c, known, range(len(known.shape)))
-    loaded = load_structured(
-        c, known.memory, start, known.shape, known.strides, ranges, _fill(c, known, known.padding)
-    )
+    loaded = load_structured(c, known.memory, start, known.shape, known.strides, ranges, _fill(c, known, known.padding))
     c.set(op.result, _as_result(op, loaded))
 
 

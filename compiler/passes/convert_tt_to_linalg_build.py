@@ -136,7 +136,9 @@ def tensor_of(buffer: Any) -> Any:
 
 def buffer_of(value: Any) -> Any:
     """A buffer with a tensor's values, to be read at once."""
-    return bufferization.ToBufferOp(buffer_type(value.type.shape, value.type.element_type), value, read_only=True).result
+    return bufferization.ToBufferOp(
+        buffer_type(value.type.shape, value.type.element_type), value, read_only=True
+    ).result
 
 
 def global_view(base: Any, offset: Index, shape: Sequence[int], strides: Sequence[Index]) -> Any:
@@ -177,8 +179,12 @@ def loops(sizes: Sequence[int], constant: Callable[[int], Any], body: Callable[[
     nest([])
 
 
-def if_(condition: Any, then: Callable[[], Sequence[Any]], otherwise: Callable[[], Sequence[Any]] | None = None,
-        types: Sequence[Any] = ()) -> Sequence[Any]:
+def if_(
+    condition: Any,
+    then: Callable[[], Sequence[Any]],
+    otherwise: Callable[[], Sequence[Any]] | None = None,
+    types: Sequence[Any] = (),
+) -> Sequence[Any]:
     """An `scf.if` whose branches are built by the two functions; results have `types`."""
     op = scf.IfOp(condition, list(types), has_else=otherwise is not None)
     with ir.InsertionPoint(op.then_block):

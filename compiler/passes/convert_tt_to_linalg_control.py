@@ -231,4 +231,3 @@ def _if(c: Converter, op: Any) -> None:
 
     otherwise = branch(branches[1]) if len(branches) > 1 else None
     _bind(c, op.results, build.if_(condition, branch(branches[0]), otherwise, types))
-

@@ -150,8 +150,10 @@ class Converter:
 
     def _view(self, view: View) -> Any:
         if all(view.shape[axis] == 1 for axis in range(len(view.shape)) if axis not in view.dims):
-            return build.expand(view.source, view.shape, _groups(len(view.shape), view.dims)) if view.dims else (
-                build.broadcast(view.source, view.shape, view.dims)
+            return (
+                build.expand(view.source, view.shape, _groups(len(view.shape), view.dims))
+                if view.dims
+                else (build.broadcast(view.source, view.shape, view.dims))
             )
         return build.broadcast(view.source, view.shape, view.dims)
 
@@ -236,9 +238,7 @@ def _groups(rank: int, dims: Sequence[int]) -> list[list[int]]:
     return groups
 
 
-PREDICATES = {
-    name: number for number, name in enumerate("eq ne slt sle sgt sge ult ule ugt uge".split())
-}
+PREDICATES = {name: number for number, name in enumerate("eq ne slt sle sgt sge ult ule ugt uge".split())}
 TERMINATORS = frozenset(
     "func.return scf.yield scf.condition tt.reduce_return tt.scan_return tt.map_elementwise_return".split()
 )

@@ -315,7 +315,11 @@ def _element_mask(c: Converter, op: Any, mask: Mask | None) -> Callable[[Sequenc
 
 
 def _elements(
-    c: Converter, op: Any, pointers: Pointers, mask: Mask | None, lane: Callable[[Sequence[Any], Any], None],
+    c: Converter,
+    op: Any,
+    pointers: Pointers,
+    mask: Mask | None,
+    lane: Callable[[Sequence[Any], Any], None],
     inactive: Callable[[Sequence[Any]], None] | None = None,
 ) -> None:
     """Loops over the lanes of an access: `lane(indices, offset)` where active, else `inactive(indices)`."""
@@ -450,4 +454,3 @@ def _bitcast_pointers(c: Converter, op: Any, pointers: Pointers, element: Any) -
     if element.width != pointers.element.width:
         raise refuse(op, f"pointers to {pointers.element} cannot become pointers to {element}")
     return replace(pointers, element=element)
-

@@ -325,7 +325,5 @@ def _split(c: Converter, op: Any) -> None:
     for number, result in enumerate(op.results):
         offsets = [0] * (len(shape) - 1) + [number]
         sizes = [*shape[:-1], 1]
-        piece = tensor.ExtractSliceOp(
-            result.type, source, [], [], [], offsets, sizes, [1] * len(shape)
-        ).result
+        piece = tensor.ExtractSliceOp(result.type, source, [], [], [], offsets, sizes, [1] * len(shape)).result
         c.set(result, piece)

@@ -289,9 +289,7 @@ class IndexBuilder:
     def scale(self, a: Affine, factor: Index) -> Affine:
         """a times a scalar."""
         strides = tuple(self.mul(stride, factor) for stride in a.strides)
-        wraps = tuple(
-            None if same(stride, 0) else wrap for stride, wrap in zip(strides, a.wraps, strict=True)
-        )
+        wraps = tuple(None if same(stride, 0) else wrap for stride, wrap in zip(strides, a.wraps, strict=True))
         return replace(a, base=self.mul(a.base, factor), strides=strides, wraps=wraps)
 
 

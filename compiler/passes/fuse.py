@@ -11,10 +11,7 @@ __all__ = ["fuse"]
 
 # No CSE and no hoisting on tensors: merged or hoisted fills and index formulas would become shared buffers and copies,
 # where one for each use fuses or is overwritten in place.
-_ELEMENTWISE = (
-    "builtin.module(func.func(canonicalize,convert-elementwise-to-linalg,"
-    "linalg-fuse-elementwise-ops))"
-)
+_ELEMENTWISE = "builtin.module(func.func(canonicalize,convert-elementwise-to-linalg,linalg-fuse-elementwise-ops))"
 _CLEAN = "builtin.module(func.func(canonicalize))"
 
 
