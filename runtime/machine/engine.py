@@ -53,8 +53,15 @@ class Fast:
 
     def __init__(self, functions: Callable[[], Mapping[str, Fn]], name: str, *sources: Path) -> None:
         package = Path(next(iter(mtia.isa.__path__)))
-        key = sources_key(package, Path(__file__).parent, *sources)
-        self._library: Library = build(lambda: _announced(functions), name, key)
+        building = True
+
+        def roots() -> Mapping[str, Fn]:
+            if building:
+                print("mtiac: compiling the machine (once) …", file=sys.stderr, flush=True)
+            return functions()
+
+        self._library: Library = build(roots, name, sources_key(package, Path(__file__).parent, *sources))
+        building = False
 
     def address(self, name: str) -> int:
         return self._library.addr(name)
@@ -85,8 +92,3 @@ class Fast:
 def _libm() -> ctypes.CDLL:
     return ctypes.CDLL("libm.so.6")
 
-
-def _announced(functions: Callable[[], Mapping[str, Fn]]) -> Mapping[str, Fn]:
-    """The functions, with a note: they are only asked for when native code must be compiled."""
-    print("mtiac: compiling the machine (once, about ten seconds) …", file=sys.stderr, flush=True)
-    return functions()

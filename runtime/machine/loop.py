@@ -50,6 +50,7 @@ from .state import (
 from .units import blame, complete_compute, complete_dma, start_units, wake, wake_harts
 
 HORIZON = 1_000_000  # cycles that a hart may run alone at most, so that the stop flag is seen
+CAUSE_SHIFT = 8  # an interpreter's result is a reason, and above it the cause of a trap
 SKEW = 200  # cycles that one hart of a PE may run ahead of the other (defined)
 
 
@@ -97,7 +98,7 @@ def blame_hart(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now
     t.pe = pe.index
     t.hart = hart
     t.unit = NO_UNIT
-    t.word = c.insn.word
+    t.word = c.insn.word if u64(c.insn) != 0 else u32(0)
     t.pc = c.hart.pc
     t.time = now
 
@@ -181,7 +182,7 @@ def hart_event(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, now: u64) -> None:
     h = c.hart
     time = now
     while perform(m, pe, hart, c, time) and m.trap.cause == 0:
-        h.horizon = horizon(m, pe, hart, h.time)
+        h.horizon = h.time + 1 if h.grant_size != 0 else horizon(m, pe, hart, h.time)
         reason = m.run_hart(c)
         h.grant_size = 0
         time = h.time
@@ -192,6 +193,7 @@ def hart_event(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, now: u64) -> None:
         elif reason == AT_EXIT:
             c.pending = DO_EXIT
         elif reason != AT_HORIZON:
+            fault(addr(m.trap), reason >> CAUSE_SHIFT, h.want_addr, u64(h.want_size), u32(0))
             blame_hart(m, pe, hart, c, time)
             return
         if next_first(m, pe, hart, time) or m.stop != 0 or time > m.limit:

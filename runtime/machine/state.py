@@ -152,6 +152,7 @@ class Unit(Struct):
     pad: u32
     commands: u64
     work: u64  # MACs on the DPE, elements elsewhere
+    ideal: u64  # ticks that the work takes at the unit's rate
     cycles: Array[u64, 6]  # by UNIT_STATES
 
 
@@ -189,6 +190,7 @@ class HartControl(Struct):
     pending: u32  # what it does at its next event
     released: u32  # the barrier it waited at has opened
     insn: Ptr[Insn]  # the instruction that `pending` is about
+    code: u64  # host address of the program's decoded text
     commands: u64
     stall: Array[u64, HART_CAUSES]
     start: u64

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, boolean, fn, u16, u32, u64
+from mtia.isa.xmtia.codes import DType
+from mtia.isa.xmtia.state import TICKS, ChipParams
 
 from .events import push_event
 from .fi import dma_effect, start_dma
 from .hazards import IN_LS, LOCAL, element_bytes, fault, readable, writable
 from .state import (
     CHANNELS,
+    DPE,
     FI_OUT,
     HARTS,
     MLU,
@@ -23,6 +26,7 @@ from .state import (
     S_IDLE,
     S_MEMORY,
     S_SPACE,
+    SE,
     UNITS,
     WAIT_POP,
     WAIT_PUSH,
@@ -38,6 +42,8 @@ from .state import (
 )
 
 NONE_READY = 255
+F16, BF16, TF32, E4M3, E5M2 = (int(t) for t in (DType.F16, DType.BF16, DType.TF32, DType.E4M3, DType.E5M2))
+I8, U8 = int(DType.I8), int(DType.U8)
 
 
 @fn
@@ -189,6 +195,41 @@ def note(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, command: Ptr[Command]) -> None
 
 
 @fn
+def dpe_rate(chip: Ptr[ChipParams], dtype: u32) -> u64:
+    """Multiply-accumulates per clock for a source type, at least 1."""
+    rate = u32(1)
+    if dtype == F16:
+        rate = chip.dpe_fp16
+    elif dtype == BF16:
+        rate = chip.dpe_bf16
+    elif dtype == TF32:
+        rate = chip.dpe_tf32
+    elif dtype == I8 or dtype == U8:
+        rate = chip.dpe_int8
+    elif dtype == E4M3 or dtype == E5M2:
+        rate = chip.dpe_fp8
+    return u64(max(rate, u32(1)))
+
+
+@fn
+def count_work(chip: Ptr[ChipParams], u: Ptr[Unit], unit: u32, command: Ptr[Command]) -> None:
+    """Count a command's multiply-accumulates (DPE) or elements, and the ticks they take at the unit's rate."""
+    o = addr(command.operand[0])
+    work = u64(o.rows) * u64(o.cols)
+    if unit == DPE:
+        a = addr(command.operand[1])
+        work *= u64(a.cols)
+        u.ideal += work * TICKS // dpe_rate(chip, a.dtype)
+    elif unit == SE:
+        for k in range(u32(1), command.operands):
+            source = addr(command.operand[k])
+            if source.form == LOCAL:
+                work = max(work, u64(source.rows) * u64(source.cols))
+        u.ideal += work * TICKS // u64(chip.se_elements_per_clk)
+    u.work += work
+
+
+@fn
 def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> u32:
     """A command on MLU, DPE, RE or SE is done: its result becomes visible; a trap cause or 0."""
     u = addr(pe.units[unit])
@@ -204,6 +245,7 @@ def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) 
     u.busy = 0
     u.end = NEVER
     u.commands += 1
+    count_work(addr(m.chip), u, unit, command)
     enter(u, S_IDLE, now)
     note(m, pe, unit, command)
     return 0

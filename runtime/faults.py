@@ -1,0 +1,185 @@
+"""Traps and deadlocks in words: what happened, where, and in which source line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mtia.isa.xmtia.codes import Cause, DType
+from mtia.runtime.elf import Program
+from mtia.runtime.machine.state import (
+    DONE,
+    HART_STATES,
+    HARTS,
+    NO_UNIT,
+    RING_MASK,
+    STUCK,
+    TOO_LONG,
+    UNIT_NAMES,
+    UNIT_STATES,
+    UNITS,
+    WAIT_POP,
+    WAIT_PUSH,
+    WAIT_QUEUE,
+    WAIT_READ,
+    WAIT_UNITS,
+    WAIT_WRITE,
+)
+
+__all__ = ["MachineTrap", "Trap", "trap_of"]
+
+_RISCV = {
+    0: "misaligned instruction address",
+    1: "jump to an address without code",
+    2: "illegal instruction",
+    3: "breakpoint",
+    4: "misaligned load",
+    5: "load outside memory",
+    6: "misaligned store",
+    7: "store outside memory",
+    8: "environment call",
+}
+RUNAWAY, UNWRITTEN = "RUNAWAY", "UNWRITTEN"
+
+
+@dataclass(frozen=True)
+class Trap:
+    """Why the machine stopped: `cause` is a stable name, `message` says it in one line, `details` are further lines."""
+
+    cause: str
+    message: str
+    pe: int | None = None
+    hart: int | None = None
+    unit: str | None = None
+    pc: int | None = None
+    word: int | None = None
+    time: int = 0
+    file: str | None = None
+    line: int | None = None
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.file else ""
+        who = "" if self.pe is None else f" (PE {self.pe}, {self.unit or f'hart {self.hart}'}"
+        where = "" if self.pc is None else f", pc {self.pc:#x}"
+        word = f", {_disassembled(self.word)}" if self.word else ""
+        tail = f"{who}{where}{word}, cycle {self.time})" if who else f" (cycle {self.time})"
+        return "\n".join([f"{place}trap: {self.message}{tail}", *(f"  {line}" for line in self.details)])
+
+
+class MachineTrap(Exception):
+    """A program made the machine stop; `trap` says why."""
+
+    def __init__(self, trap: Trap) -> None:
+        super().__init__(str(trap))
+        self.trap = trap
+
+
+def _disassembled(word: int) -> str:
+    from mtia.isa.asm import disassemble_word
+
+    return disassemble_word(word)
+
+
+def _dtype(code: int) -> str:
+    return DType(code).name if code in set(DType) else str(code)
+
+
+def _name(cause: int) -> str:
+    return Cause(cause).name if cause in set(Cause) else _RISCV.get(cause, f"cause {cause}").upper().replace(" ", "_")
+
+
+def _message(t: Any) -> str:
+    """What a trap record says, by its cause."""
+    operand = f"operand {t.detail + 1}"
+    if t.cause in _RISCV:
+        size = f" of {t.limit} bytes" if t.cause in (5, 7) else ""
+        return f"{_RISCV[t.cause]}" + (f"{size} at {t.value:#x}" if t.cause in (4, 5, 6, 7) else "")
+    texts = {
+        Cause.BOUNDS: f"{operand} reaches outside its memory: {t.value:#x} of {t.limit:#x}",
+        Cause.BUFFER: f"circular-buffer misuse, {operand}: {t.value} of {t.limit}",
+        Cause.FORM: f"{operand}: the tile register has form {t.value}, {t.limit} is needed",
+        Cause.TYPE: f"{operand}: element type {_dtype(t.value)} does not fit",
+        Cause.SHAPE: f"{operand}: the shapes do not fit together ({t.value} rows, {t.limit} needed)"
+        if t.limit
+        else "the operands' shapes do not fit together",
+        Cause.SPACE: "an operand must lie in RE, or must not",
+        Cause.INDEX: "a gather index is outside the source",
+        Cause.ALIGN: f"DMA address {t.value:#x} is not a multiple of {t.limit}",
+        Cause.DEADLOCK: f"harts meet at different barriers, {t.value} and {t.limit}",
+    }
+    return texts.get(t.cause, f"cause {t.cause}")
+
+
+def trap_of(ended: int, host: Any, program: Program | None) -> Trap:
+    """The trap that a run ended with."""
+    m = host.machine
+    if ended == STUCK:
+        return Trap("DEADLOCK", "deadlock: every hart and unit waits", time=m.time, details=tuple(_waits(host)))
+    if ended == TOO_LONG:
+        return Trap(RUNAWAY, f"the program ran longer than {m.limit} cycles", time=m.time, details=tuple(_waits(host)))
+    t = m.trap
+    source = program.source(t.pc) if program else None
+    return Trap(
+        _name(t.cause),
+        _message(t),
+        t.pe,
+        t.hart,
+        UNIT_NAMES[t.unit] if t.unit != NO_UNIT else None,
+        t.pc,
+        t.word,
+        t.time,
+        source[0] if source else None,
+        source[1] if source else None,
+    )
+
+
+def _waits(host: Any, limit: int = 16) -> list[str]:
+    """Who waits for what, one line each, the first PEs only."""
+    lines = [line for index in range(host.chip.pes) for line in _pe_waits(host.pe(index))]
+    return lines[:limit] + ([f"… and {len(lines) - limit} more"] if len(lines) > limit else [])
+
+
+def _pe_waits(pe: Any) -> list[str]:
+    lines = []
+    for hart in range(HARTS):
+        control = pe.harts[hart]
+        if WAIT_QUEUE <= control.state < DONE:
+            lines.append(f"PE {pe.index} hart {hart} waits: {HART_STATES[control.state]}{_reason(pe, control)}")
+    for n in range(HARTS * UNITS):
+        channel = pe.channels[n]
+        if channel.started != channel.issued:
+            command = channel.ring[channel.started & RING_MASK]
+            lines.append(f"PE {pe.index} {UNIT_NAMES[n % UNITS]} of hart {n // UNITS} waits: {_command_waits(pe, command)}")
+    return lines
+
+
+def _reason(pe: Any, control: Any) -> str:
+    """What a hart's wait is about."""
+    if control.state in (WAIT_PUSH, WAIT_POP, WAIT_READ, WAIT_WRITE):
+        return f" of {_cb(pe, control.arg)}"
+    if control.state == WAIT_QUEUE:
+        return f" of {UNIT_NAMES[control.arg % UNITS]}"
+    if control.state == WAIT_UNITS:
+        busy = [
+            UNIT_NAMES[n % UNITS] for n in range(HARTS * UNITS) if pe.channels[n].retired != pe.channels[n].issued
+        ]
+        return f" for {', '.join(busy)}"
+    return ""
+
+
+def _cb(pe: Any, index: int) -> str:
+    cb = pe.cbs[index]
+    return f"cb{index % 16} of hart {index // 16} (pushed {cb.pushed}, popped {cb.popped}, {cb.slots} slots)"
+
+
+def _command_waits(pe: Any, command: Any) -> str:
+    for k in range(command.operands):
+        w = command.wait[k]
+        if w.kind:
+            what = "element" if w.kind == 1 else "space"
+            return f"{what} check of operand {k + 1}, slot {w.number} of {_cb(pe, w.cb)}"
+    for c in range(HARTS * UNITS):
+        if pe.channels[c].retired < command.need[c]:
+            return f"command {command.need[c]} of {UNIT_NAMES[c % UNITS]}, hart {c // UNITS}"
+    return UNIT_STATES[0]
