@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import bisect
-import ctypes
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from mtia.isa.chip import Chip, load_chip
 from mtia.isa.errors import UserError
 from mtia.runtime.machine.host import Host, Region
+from mtia.runtime.machine.library import make_machine
 from mtia.runtime.machine.memory import DRAM_BASE
 
 __all__ = ["Buffer", "Device"]
@@ -35,7 +34,7 @@ class Device:
         self.dram = Region(self.chip.dram.bytes)
         self._free: list[tuple[int, int]] = [(DRAM_BASE, self.chip.dram.bytes)]  # (address, size), by address
         self._used: dict[int, int] = {}
-        self._hosts: dict[str, Any] = {}
+        self._machines: dict[str, Host] = {}
 
     def alloc(self, size: int) -> Buffer:
         """Reserve `size` bytes, aligned to 4096; their contents are undefined."""
@@ -63,8 +62,7 @@ class Device:
 
     def view(self, buffer: Buffer) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """The buffer's bytes, shared with the device."""
-        place = self.dram.addr + buffer.address - DRAM_BASE
-        return np.frombuffer((ctypes.c_ubyte * buffer.size).from_address(place), np.uint8)
+        return np.frombuffer(self.dram.bytes(buffer.address - DRAM_BASE, buffer.size), np.uint8)
 
     def copy_in(self, array: np.ndarray[Any, Any], buffer: Buffer | None = None) -> Buffer:
         """Copy an array to a buffer, a new one if none is given."""
@@ -81,8 +79,8 @@ class Device:
             raise UserError(f"a buffer of {buffer.size} bytes does not fill an array of {array.nbytes}")
         array.reshape(-1).view(np.uint8)[:] = self.view(buffer)[: array.nbytes]
 
-    def host(self, interpreter: str) -> Any:
+    def machine(self, interpreter: str) -> Host:
         """The machine of this device for an interpreter, made at first use; both share the device's memory."""
-        if interpreter not in self._hosts:
-            self._hosts[interpreter] = Host(self.chip, interpreter, self.dram)
-        return self._hosts[interpreter]
+        if interpreter not in self._machines:
+            self._machines[interpreter] = make_machine(self.chip, interpreter, self.dram)
+        return self._machines[interpreter]

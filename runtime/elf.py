@@ -13,7 +13,6 @@ from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
-
 from mtia.isa import elf
 from mtia.isa.errors import UserError
 

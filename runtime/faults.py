@@ -39,7 +39,7 @@ _RISCV = {
     7: "store outside memory",
     8: "environment call",
 }
-RUNAWAY, UNWRITTEN = "RUNAWAY", "UNWRITTEN"
+RUNAWAY = "RUNAWAY"
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class MachineTrap(Exception):
 
 
 def _disassembled(word: int) -> str:
-    from mtia.isa.asm import disassemble_word
+    from mtia.isa.asm import disassemble
 
-    return disassemble_word(word)
+    return disassemble(word)
 
 
 def _dtype(code: int) -> str:
@@ -150,7 +150,9 @@ def _pe_waits(pe: Any) -> list[str]:
         channel = pe.channels[n]
         if channel.started != channel.issued:
             command = channel.ring[channel.started & RING_MASK]
-            lines.append(f"PE {pe.index} {UNIT_NAMES[n % UNITS]} of hart {n // UNITS} waits: {_command_waits(pe, command)}")
+            lines.append(
+                f"PE {pe.index} {UNIT_NAMES[n % UNITS]} of hart {n // UNITS} waits: {_command_waits(pe, command)}"
+            )
     return lines
 
 
@@ -161,9 +163,7 @@ def _reason(pe: Any, control: Any) -> str:
     if control.state == WAIT_QUEUE:
         return f" of {UNIT_NAMES[control.arg % UNITS]}"
     if control.state == WAIT_UNITS:
-        busy = [
-            UNIT_NAMES[n % UNITS] for n in range(HARTS * UNITS) if pe.channels[n].retired != pe.channels[n].issued
-        ]
+        busy = [UNIT_NAMES[n % UNITS] for n in range(HARTS * UNITS) if pe.channels[n].retired != pe.channels[n].issued]
         return f" for {', '.join(busy)}"
     return ""
 

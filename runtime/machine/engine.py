@@ -91,4 +91,3 @@ class Fast:
 @functools.cache
 def _libm() -> ctypes.CDLL:
     return ctypes.CDLL("libm.so.6")
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from collections.abc import Mapping
 from typing import Any
 
 from mtia.isa import table
@@ -11,6 +12,7 @@ from mtia.isa.chip import Chip
 from mtia.isa.state import Hart
 from mtia.isa.xmtia.state import TICKS, fill_chip_params
 
+from .engine import Interpreter
 from .events import push_event
 from .memory import BLOCK_LINES, LS_BASE, RECENT
 from .optable import op_of
@@ -28,6 +30,7 @@ from .state import (
     OpInfo,
     Pe,
     Recent,
+    Record,
     Trap,
 )
 
@@ -46,16 +49,20 @@ class Region:
         self._anchor = ctypes.c_ubyte.from_buffer(self._map)
         self.addr = ctypes.addressof(self._anchor)
 
+    def bytes(self, offset: int, size: int) -> memoryview:
+        """A part of the region, writable."""
+        return memoryview((ctypes.c_ubyte * size).from_address(self.addr + offset)).cast("B")
+
     def clear(self) -> None:
         """Give the pages back: everything reads as zero again."""
         self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class Host:
-    """The memory of one machine; `functions` maps the meanings to addresses for the chosen interpreter."""
+    """One machine: its memory, and the interpreter that runs it. `dram` may be shared with other machines."""
 
-    def __init__(self, chip: Chip) -> None:
-        self.chip = chip
+    def __init__(self, chip: Chip, engine: Interpreter, dram: Region | None = None) -> None:
+        self.chip, self.engine = chip, engine
         self.regions: dict[str, Region] = {}
         self.machine: Any = Machine.view(self._region("machine", Machine.size))
         m = self.machine
@@ -65,7 +72,8 @@ class Host:
         m.pe = self._region("pes", Pe.size * chip.pes)
         m.events = self._region("events", Event.size * EVENTS_PER_PE * (chip.pes + 1))
         m.ops = self._region("ops", OpInfo.size * len(table.all()))
-        m.dram = self._region("dram", chip.dram.bytes)
+        self.regions["dram"] = dram or Region(chip.dram.bytes)
+        m.dram = self.regions["dram"].addr
         m.dram_bytes = chip.dram.bytes
         m.lls = self._region("lls", chip.sram.lls_bytes)
         m.lls_bytes = chip.sram.lls_bytes
@@ -106,8 +114,8 @@ class Host:
             setattr(m, f"{name}_group", group)
             setattr(m, f"{name}_odd", count >> group)
 
-    def set_ops(self, timing: dict[str, int], meaning: dict[str, int]) -> None:
-        """Fill the table of instructions; the dictionaries give function addresses by mnemonic."""
+    def set_ops(self, timing: Mapping[str, int], meaning: Mapping[str, int]) -> None:
+        """Fill the table of instructions; the mappings give function addresses by mnemonic."""
         for n, row in enumerate(table.all()):
             op = op_of(row)
             info: Any = OpInfo.view(self.machine.ops + n * OpInfo.size)
@@ -153,6 +161,16 @@ class Host:
             pe.harts[hart].hart = self.harts + (index * HARTS + hart) * Hart.size
             pe.harts[hart].state = HART_OFF
             pe.harts[hart].cp.info[1] = hart
+
+    def write_ls(self, pe: int, offset: int, data: bytes) -> None:
+        """Put bytes into a PE's local memory."""
+        ctypes.memmove(self.pe(pe).ls + offset, data, len(data))
+
+    def trace(self, capacity: int) -> None:
+        """Keep the first `capacity` commands of the next runs; 0 keeps none."""
+        if capacity > self.machine.trace_capacity:
+            self.machine.trace = self._region("trace", Record.size * capacity)
+        self.machine.trace_capacity = capacity
 
     def start_hart(self, index: int, hart: int, time: int) -> Any:
         """Make a hart take part from `time` on; returns its registers to fill in."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, boolean, fn, local, u32, u64
-from mtia.isa.state import LOAD_FAULT, READ, STORE_FAULT
+from mtia.isa.state import LOAD_FAULT, READ, STORE_FAULT, Insn
 
 from .cp import issue, units_idle, wait_for
 from .events import pop_event, push_event
 from .fi import dma_step, region
+from .hart_handlers import CAUSE_SHIFT, NOWHERE, Code, find, run_code
 from .hazards import fault
 from .memory import TICK_SHIFT, read_line, write_line
 from .state import (
@@ -50,7 +51,6 @@ from .state import (
 from .units import blame, complete_compute, complete_dma, start_units, wake, wake_harts
 
 HORIZON = 1_000_000  # cycles that a hart may run alone at most, so that the stop flag is seen
-CAUSE_SHIFT = 8  # an interpreter's result is a reason, and above it the cause of a trap
 SKEW = 200  # cycles that one hart of a PE may run ahead of the other (defined)
 
 
@@ -183,7 +183,8 @@ def hart_event(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, now: u64) -> None:
     time = now
     while perform(m, pe, hart, c, time) and m.trap.cause == 0:
         h.horizon = h.time + 1 if h.grant_size != 0 else horizon(m, pe, hart, h.time)
-        reason = m.run_hart(c)
+        result = m.run_hart(c)
+        reason = result & 255
         h.grant_size = 0
         time = h.time
         if reason == AT_COMMAND:
@@ -193,13 +194,23 @@ def hart_event(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, now: u64) -> None:
         elif reason == AT_EXIT:
             c.pending = DO_EXIT
         elif reason != AT_HORIZON:
-            fault(addr(m.trap), reason >> CAUSE_SHIFT, h.want_addr, u64(h.want_size), u32(0))
+            fault(addr(m.trap), result >> CAUSE_SHIFT, h.want_addr, u64(h.want_size), u32(0))
             blame_hart(m, pe, hart, c, time)
             return
         if next_first(m, pe, hart, time) or m.stop != 0 or time > m.limit:
             push_event(m, time, pe.index, hart + RANK_HART, u64(0))
             return
         m.time = time
+
+
+@fn
+def run_program(c: Ptr[HartControl]) -> u32:
+    """Let a hart's decoded program run; notes the instruction at which it stopped."""
+    code = Ptr[Code](c.code)
+    reason = run_code(c.hart, code)
+    number = find(code, c.hart.pc)
+    c.insn = Ptr[Insn](0) if number == NOWHERE else code.insns + number
+    return reason
 
 
 @fn

@@ -92,11 +92,11 @@ class Rig:
 
     def __init__(self, interpreter: str = "reference", chip: str = "mtia200") -> None:
         self.chip = load_chip(chip)
-        self.host = Host(self.chip)
         self.keep: list[Any] = []
         self.engine: Interpreter = Reference(functions())
         if interpreter == "fast":
             self.engine = Fast(functions, "machine-test", Path(__file__))
+        self.host = Host(self.chip, self.engine)
         self.host.machine.run_hart = self.engine.address("run_script")
         self.host.set_ops({}, {})
         self.next = DRAM_BASE

@@ -1,0 +1,180 @@
+"""Launching a program on a device: the work descriptor, the run, and what came of it."""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from mtia.isa.chip import Chip
+from mtia.isa.errors import UserError
+from mtia.isa.xmtia.codes import Info
+from mtia.runtime import counters, elf, trace
+from mtia.runtime.device import Buffer, Device
+from mtia.runtime.elf import Program
+from mtia.runtime.faults import MachineTrap, Trap, trap_of
+from mtia.runtime.machine import hart_program
+from mtia.runtime.machine.host import Host
+from mtia.runtime.machine.library import handler_address
+from mtia.runtime.machine.memory import LS_BASE
+from mtia.runtime.machine.state import ENDED, STOPPED
+
+__all__ = ["Argument", "LaunchResult", "launch"]
+
+Argument = Buffer | int | float | np.generic
+
+STACK = 8192  # bytes per hart, at the top of local memory (design, section 4)
+ARGUMENTS = 32  # offset of the arguments in the launch block
+_FLOATS: dict[str, Any] = {"fp16": np.float16, "bf16": ml_dtypes.bfloat16, "fp32": np.float32, "fp64": np.float64}
+DEFAULT_LIMIT = 20_000_000_000  # cycles
+
+
+@dataclass(frozen=True)
+class LaunchResult:
+    """What a launch did: clocks from the doorbell to the end, counters (see `counters.collect`), and a trap or None."""
+
+    chip: Chip
+    cycles: int
+    counters: dict[str, Any]
+    trap: Trap | None
+
+    @property
+    def time_us(self) -> float:
+        """Simulated microseconds."""
+        return self.cycles / self.chip.clock_hz * 1e6
+
+    def check(self) -> LaunchResult:
+        """Return the result, or raise `MachineTrap`."""
+        if self.trap is not None:
+            raise MachineTrap(self.trap)
+        return self
+
+
+def launch(
+    device: Device,
+    program: Program | bytes | str | Path,
+    grid: Sequence[int],
+    args: Sequence[Argument],
+    *,
+    cores: int | None = None,
+    state: str = "cold",
+    interpreter: str = "fast",
+    limit: int | None = None,
+    trace_file: str | Path | None = None,
+    strict: bool = False,
+) -> LaunchResult:
+    """Run a program over a grid on all PEs of the device.
+
+    `cores` is the number of harts per PE (default: what the program was made for). `state` is `cold` (empty LLC; dirty
+    lines are written back inside the timed region) or `llc` (buffers given as arguments are resident). `limit` is the
+    number of cycles after which a runaway program is stopped. `strict` traps on local memory read before it is written.
+    """
+    if not isinstance(program, Program):
+        program = elf.load(program)
+    shape = _grid(grid)
+    words = encode_arguments(program, args)
+    if state not in ("cold", "llc"):
+        raise UserError(f"unknown memory state '{state}'; accepted: cold, llc")
+    harts = cores if cores is not None else program.cores
+    if not 1 <= harts <= device.chip.hart.count:
+        raise UserError(f"cores must be 1 to {device.chip.hart.count}, not {harts}")
+    host = device.machine(interpreter)
+    host.reset()
+    host.machine.limit = limit or DEFAULT_LIMIT
+    host.trace(trace.CAPACITY if trace_file else 0)
+    if state == "llc":
+        for argument in args:
+            if isinstance(argument, Buffer):
+                host.engine.call("warm_llc", host.machine, argument.address, argument.size)
+    _start(host, interpreter, program, shape, words, harts)
+    ended = host.engine.run("run_machine", host.machine)
+    if ended == STOPPED:
+        raise KeyboardInterrupt
+    trap = None if ended == ENDED else trap_of(ended, host, program)
+    cycles = int(host.machine.time)
+    if state == "cold" and trap is None:
+        cycles = max(cycles, int(host.engine.call("flush_llc", host.machine, cycles)))
+    if trace_file:
+        trace.write(host, trace_file, program)
+    return LaunchResult(device.chip, cycles, counters.collect(host, cycles), trap)
+
+
+def _grid(grid: Sequence[int]) -> tuple[int, int, int]:
+    if not 1 <= len(grid) <= 3 or any(size < 1 for size in grid):
+        raise UserError(f"the grid must be one to three positive sizes, not {tuple(grid)}")
+    x, y, z = (*grid, 1, 1)[:3]
+    if x * y * z >= 1 << 31:
+        raise UserError(f"the grid {tuple(grid)} has too many programs")
+    return int(x), int(y), int(z)
+
+
+def encode_arguments(program: Program, args: Sequence[Argument]) -> list[int]:
+    """The launch block's 64-bit words of the arguments."""
+    kinds = program.arguments
+    if len(kinds) != len(args):
+        raise UserError(f"{program.kernel} takes {len(kinds)} arguments ({', '.join(kinds)}), {len(args)} given")
+    return [_encode(kind, value, number) for number, (kind, value) in enumerate(zip(kinds, args, strict=True))]
+
+
+def _encode(kind: str, value: Argument, number: int) -> int:
+    if isinstance(value, Buffer):
+        if not kind.startswith("*"):
+            raise UserError(f"argument {number} is a {kind}, not a buffer")
+        return value.address
+    if kind in _FLOATS:
+        raw = np.asarray(value).astype(_FLOATS[kind])
+        return int.from_bytes(raw.tobytes(), "little")
+    number_value = int(value)
+    if number_value != value:
+        raise UserError(f"argument {number} is a {kind}, not {value!r}")
+    return number_value & (1 << 64) - 1
+
+
+@functools.lru_cache(maxsize=64)
+def _decoded(text: bytes, base: int, chip: Chip, interpreter: str, vector: bool) -> hart_program.Program:
+    address: Callable[[str], int] = functools.partial(handler_address, interpreter)
+    return hart_program.Program(text, base, chip, address, vector)
+
+
+def _start(
+    host: Host, interpreter: str, program: Program, grid: tuple[int, int, int], words: list[int], cores: int
+) -> None:
+    """Do the work queue engine's part: local memory images, launch blocks, registers of every hart."""
+    chip = host.chip
+    programs = grid[0] * grid[1] * grid[2]
+    pes = min(chip.pes, programs)
+    block = struct.pack("<6I", *grid, programs, pes, 0).ljust(ARGUMENTS, b"\0")
+    block += struct.pack(f"<{len(words)}Q", *words)
+    images = [(0, block), *program.images]
+    for offset, data in images:
+        if offset + len(data) > chip.ls.bytes - cores * STACK:
+            raise UserError(f"the program's data ends at {offset + len(data):#x}, past local memory of {chip.name}")
+    for rank in range(pes):
+        for offset, data in images:
+            host.write_ls(rank, offset, data)
+        for core in range(cores):
+            vector = bool(chip.hart.vector_mask >> core & 1)
+            code = _decoded(program.text, program.text_base, chip, interpreter, vector)
+            h = host.start_hart(rank, core, chip.launch.first)
+            control = host.pe(rank).harts[core]
+            control.code = code.addr
+            _info(control.cp.info, chip, rank, core, pes, cores)
+            h.pc, h.rank, h.exact = program.entry, rank, int(code.exact)
+            h.x[2] = LS_BASE + chip.ls.bytes - core * STACK
+            for register, value in ((10, LS_BASE), (11, rank), (12, core), (13, cores)):
+                h.x[register] = value
+
+
+def _info(info: Any, chip: Chip, rank: int, core: int, pes: int, cores: int) -> None:
+    """What `xm.rdinfo` reads; the launch's rectangle is the whole grid."""
+    values = {
+        Info.RANK: rank, Info.CORE: core, Info.PES: pes, Info.CORES: cores, Info.ROW: rank // chip.grid.cols,
+        Info.COL: rank % chip.grid.cols, Info.ROWS: chip.grid.rows, Info.COLS: chip.grid.cols,
+    }  # fmt: skip
+    for key, value in values.items():
+        info[int(key)] = value
