@@ -28,7 +28,9 @@ def records(host: Host) -> np.ndarray[Any, Any]:
     """The commands kept, in order of completion: start, end, pc, op, pe, unit."""
     m = host.machine
     count = min(m.trace_count, m.trace_capacity)
-    return np.frombuffer(host.regions["trace"].bytes(0, count * Record.size), _RECORD) if count else np.zeros(0, _RECORD)
+    return (
+        np.frombuffer(host.regions["trace"].bytes(0, count * Record.size), _RECORD) if count else np.zeros(0, _RECORD)
+    )
 
 
 def write(host: Host, path: str | Path, program: Program | None = None) -> None:

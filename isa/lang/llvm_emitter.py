@@ -59,7 +59,7 @@ def module_text(roots: dict[str, Fn]) -> str:
         texts.append(emitter.text())
         intrinsics |= emitter.declared
         queue.extend(emitter.reached)
-    table = ", ".join(f"ptr @{quoted(name)}" for name in roots)
+    table = ", ".join(f"ptr @{quoted(names[fn.number])}" for fn in roots.values())  # one function may have many names
     texts.append(f"@mtia.table = constant [{len(roots)} x ptr] [{table}]")
     return "\n".join([*texts, *sorted(intrinsics)]) + "\n"
 

@@ -9,7 +9,7 @@ from typing import Any
 from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
 from mtia.isa.lang import Fn
-from mtia.isa.xmtia import engines
+from mtia.isa.xmtia.engines import meanings, timings
 
 from . import hart, loop, memory
 from .engine import Fast, Interpreter, Reference
@@ -29,8 +29,8 @@ def functions() -> Mapping[str, Fn]:
         "flush_llc": memory.flush_llc,
         "warm_llc": memory.warm_llc,
     }
-    found |= {_MEANING + name: function for name, function in engines.meanings().items()}
-    found |= {_TIMING + name: function for name, function in engines.timings().items()}
+    found |= {_MEANING + name: function for name, function in meanings().items()}
+    found |= {_TIMING + name: function for name, function in timings().items()}
     return found
 
 
@@ -52,8 +52,9 @@ def make_machine(chip: Chip, interpreter: str, dram: Region | None = None) -> Ho
     """A machine that is ready to start harts."""
     engine = _engine(interpreter)
     host = Host(chip, engine, dram)
-    meanings = {name: engine.address(_MEANING + name) for name in engines.meanings()}
-    timings = {name: engine.address(_TIMING + name) for name in engines.timings()}
-    host.set_ops(timings, meanings)
+    host.set_ops(
+        {name: engine.address(_TIMING + name) for name in timings()},
+        {name: engine.address(_MEANING + name) for name in meanings()},
+    )
     host.machine.run_hart = engine.address("run_program")
     return host
