@@ -175,7 +175,7 @@ def gd_fill(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
     "0000011 k 00000 011 rd 0101011",
     "rd = item k of the launch: 0 PE rank, 1 core (0 = A, 1 = B), 2 PEs, 3 cores per PE, 4 row, 5 column, 6 rows, 7 "
     "columns of the launch's rectangle, 8 cycle counter; other items read as 0.",
-    timing="alu",
+    timing="csr",
 )
 @fn
 def rdinfo(h: Ptr[Hart], i: Ptr[Insn]) -> u32:

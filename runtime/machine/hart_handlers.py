@@ -16,7 +16,7 @@ from mtia.isa.state import EXTERNAL, OK, Hart, Insn
 from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
 
 __all__ = [
-    "CAUSE_SHIFT", "FETCH_FAULT", "HANDLER", "NOWHERE", "Code", "fell_off", "handler_of", "illegal",
+    "CAUSE_SHIFT", "FETCH_FAULT", "HANDLER", "NOWHERE", "Code", "fell_off", "handler_of", "illegal", "is_vector",
     "pack_occupancy", "run_code",
 ]  # fmt: skip
 
@@ -99,6 +99,11 @@ def _registers(row: table.Instruction, reads: bool) -> tuple[tuple[str, str], ..
     return tuple(found)
 
 
+def is_vector(row: table.Instruction) -> bool:
+    """Whether a row belongs to the vector unit."""
+    return row.timing.startswith("v")
+
+
 def handler_of(row: table.Instruction) -> Fn:
     """The handler of a row."""
     if row.unit != "hart":
@@ -110,8 +115,7 @@ def handler_of(row: table.Instruction) -> Fn:
         return _jump(row.meaning, results)
     if row.flow is table.Flow.INDIRECT:
         return _indirect(row.meaning, sources, results)
-    vectors = [o for o in row.operands if o.kind.name == "v"]
-    if vectors:
+    if any(operand.kind.name == "v" for operand in row.operands):
         return _vector(row, sources, results)
     return _plain(row.meaning, sources, results, row.timing in _MEMORY, row.timing in ("csr", "system"))
 
@@ -251,7 +255,7 @@ def pack_occupancy(per_cycle: int, elementwise: bool, factor: int = 1) -> int:
 
 def _vector(row: table.Instruction, sources: Any, results: Any) -> Fn:
     meaning: Any = row.meaning
-    memory = row.timing.startswith(("v_load", "v_store"))
+    memory = row.timing.startswith(("vload", "vstore"))
     reads = [o.slot for o in row.operands if o.kind.name == "v" and o.reads]
     writes = [o.slot for o in row.operands if o.kind.name == "v" and o.writes]
     masked = any(o.kind.name == "vm" for o in row.operands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from mtia.isa.lang import Memory
 from mtia.isa.operands import KINDS
 from mtia.isa.state import Insn
 
-from .hart_handlers import NOWHERE, Code, pack_occupancy
+from .hart_handlers import NOWHERE, Code, is_vector, pack_occupancy
 
 __all__ = ["Program"]
 
@@ -107,22 +108,47 @@ class Program:
         """Whether the hart has the instruction."""
         if row.unit == "hart" and row.meaning is None:
             return False
-        return self._vector or not row.timing.startswith("v_")
+        return self._vector or not is_vector(row)
+
+
+class Rate(Enum):
+    """How long an instruction keeps the next one from issuing."""
+
+    ONE = "one cycle"
+    BYTES = "vl elements of the element width at the datapath's width a cycle"
+    DIVIDE = "the same, each group for `v_div_rate` cycles"
+    ELEMENTS = "vl elements, `v_element_rate` a cycle"
+
+
+# Timing class of a row -> the chip's latency (a number where it is not the chip's to say) and the rate.
+TIMINGS: dict[str, tuple[str | int, Rate]] = {
+    "alu": ("alu", Rate.ONE), "mul": ("mul", Rate.ONE), "div": ("div", Rate.ONE), "load": ("load", Rate.ONE),
+    "store": (1, Rate.ONE), "amo": ("load", Rate.ONE), "csr": ("csr", Rate.ONE), "fence": (1, Rate.ONE),
+    "system": (1, Rate.ONE), "fadd": ("fp_add", Rate.ONE), "fmul": ("fp_mul", Rate.ONE), "fma": ("fp_fma", Rate.ONE),
+    "fdiv": ("fp_div", Rate.ONE), "fsqrt": ("fp_sqrt", Rate.ONE), "fcvt": ("fp_cvt", Rate.ONE),
+    "fmove": ("fp_move", Rate.ONE), "vset": ("v_set", Rate.ONE),
+    "valu": ("v_alu", Rate.BYTES), "vmul": ("v_mul", Rate.BYTES), "vmac": ("v_mul", Rate.BYTES),
+    "vfp": ("v_fp", Rate.BYTES), "vdiv": ("v_div", Rate.DIVIDE), "vreduce": ("v_reduce", Rate.BYTES),
+    "vpermute": ("v_permute", Rate.BYTES), "vload": ("v_load", Rate.BYTES), "vstore": (1, Rate.BYTES),
+    "vload_element": ("v_load", Rate.ELEMENTS), "vstore_element": (1, Rate.ELEMENTS),
+}  # fmt: skip
 
 
 def timing_of(chip: Chip, row: table.Instruction) -> tuple[int, int]:
-    """Latency in cycles and the vector occupancy of a row; of a branch or jump, the cycles when taken."""
-    hart, name = chip.hart, row.timing
-    if name in ("branch", "jump"):
-        return 1 + hart.branch_taken, 1
-    if name == "amo":
-        return hart.load, 1
-    if not name.startswith("v_"):
-        return getattr(hart, name, 1), 1
-    if name.endswith("_element"):
-        return getattr(hart, name.removesuffix("_element"), 1), pack_occupancy(_power(hart.v_element_rate), True)
-    factor = hart.v_div_rate if name == "v_div" else 1
-    return getattr(hart, name, 1), pack_occupancy(_power(hart.vector_datapath_bits // 8), False, factor)
+    """Latency in cycles and `Insn.occupancy` of a row; of a branch or jump, the cycles when taken."""
+    hart = chip.hart
+    if row.timing in ("branch", "jump"):
+        return 1 + hart.branch_taken, 0
+    if row.unit != "hart":
+        return 0, 0
+    latency, rate = TIMINGS[row.timing]
+    cycles = latency if isinstance(latency, int) else int(getattr(hart, latency))
+    if rate is Rate.ONE:
+        return cycles, 0
+    if rate is Rate.ELEMENTS:
+        return cycles, pack_occupancy(_power(hart.v_element_rate), True)
+    factor = hart.v_div_rate if rate is Rate.DIVIDE else 1
+    return cycles, pack_occupancy(_power(hart.vector_datapath_bits // 8), False, factor)
 
 
 def _power(rate: int) -> int:
