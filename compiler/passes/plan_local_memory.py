@@ -32,6 +32,7 @@ CIRCULAR_BUFFERS = "mtia_circular_buffers"  # function attribute: [cb, space, ba
 
 IN_FLIGHT_BYTES = 32 << 10  # per hart: what hides the latency of device memory at its bandwidth
 MOST_SLOTS = 8
+MOST_HARDWARE_SLOTS = 64
 
 VIEW_OPS = frozenset(
     (
@@ -83,12 +84,16 @@ class Buffer:
 
 @dataclasses.dataclass
 class Ring:
-    """A circular buffer to be: buffers side by side in every slot."""
+    """A circular buffer to be: buffers side by side in every slot.
+
+    Loops that follow each other share one: `turns` are the blocks at whose ends it advances, none for one slot.
+    """
 
     buffers: list[Buffer]
     bytes: int
     space: int
-    block: Any  # whose end advances it; None for one slot
+    turns: list[Any]
+    span: tuple[int, int]  # first and last operation of the loops it belongs to
     slots: int
     fills: bool  # DMA brings data in
     base: int = 0
@@ -145,6 +150,11 @@ class Lives:
                     self.number(inner)
                 self.last[operation] = self.count
 
+    def span(self, block: Any) -> tuple[int, int]:
+        """First and last operation of the operation whose region a block is."""
+        owner = block.owner.operation
+        return self.first.get(owner, 0), self.last.get(owner, self.count)
+
     def add(self, alloc: Any) -> None:
         value = alloc.results[0]
         start = self.first[alloc]
@@ -198,12 +208,30 @@ def make_rings(lives: Lives, options: Options) -> tuple[list[Ring], list[Buffer]
             slots = max(2, options.num_stages)
             if fills:
                 slots = max(slots, min(MOST_SLOTS, -(-IN_FLIGHT_BYTES // buffer.bytes)))
-            ring = Ring([buffer], buffer.bytes, buffer.space, buffer.block, slots * options.cb_multiplier, fills)
-            ring.slots = min(ring.slots, 64)
-            rings.append(ring)
+            slots = min(slots * options.cb_multiplier, MOST_HARDWARE_SLOTS)
+            span = lives.span(buffer.block)
+            rings.append(Ring([buffer], buffer.bytes, buffer.space, [buffer.block], span, slots, fills))
+    rings = overlay_rings(rings)
     if scratch:
-        rings.append(Ring(scratch, pack(scratch), 0, None, 1, False))
+        rings.append(Ring(scratch, pack(scratch), 0, [], (0, lives.count), 1, False))
     return rings, plain
+
+
+def overlay_rings(rings: list[Ring]) -> list[Ring]:
+    """Let loops that follow each other use the same circular buffers, so that dependencies between them are seen."""
+    kept: list[Ring] = []
+    for ring in sorted(rings, key=lambda ring: -ring.bytes):
+        for other in kept:
+            apart = ring.span[1] < other.span[0] or other.span[1] < ring.span[0]
+            if apart and ring.space == other.space and ring.fills == other.fills and 2 * ring.bytes > other.bytes:
+                other.buffers += ring.buffers
+                other.turns += ring.turns
+                other.span = min(other.span[0], ring.span[0]), max(other.span[1], ring.span[1])
+                other.slots = min(other.slots, ring.slots)
+                break
+        else:
+            kept.append(ring)
+    return kept
 
 
 def merge_rings(rings: list[Ring], most: int) -> list[Ring]:
@@ -213,7 +241,7 @@ def merge_rings(rings: list[Ring], most: int) -> list[Ring]:
         found = mergeable(rings)
         if found is None:
             for ring in rings:
-                ring.slots, ring.block = 1, None
+                ring.slots, ring.turns = 1, []
             continue
         into, other = found
         rings.remove(other)
@@ -230,7 +258,7 @@ def mergeable(rings: list[Ring]) -> tuple[Ring, Ring] | None:
     """The two smallest circular buffers that advance at the same place in the same space."""
     for position, ring in enumerate(rings):
         for other in rings[position + 1 :]:
-            if ring.space == other.space and ring.block == other.block:
+            if ring.space == other.space and ring.turns == other.turns:
                 return ring, other
     return None
 
@@ -293,11 +321,10 @@ def annotate(function: Any, rings: list[Ring], plain: list[Buffer]) -> None:
         for buffer in ring.buffers:
             buffer.alloc.attributes["mtia.cb"] = ir.IntegerAttr.get(i64, number)
             buffer.alloc.attributes["mtia.offset"] = ir.IntegerAttr.get(i64, buffer.offset)
-        if ring.slots > 1:
-            operations = list(ring.block.operations)
-            last = operations[-1]
-            ip = ir.InsertionPoint(last)
-            create("mtia.cb_next", [], [], ip, ring.buffers[0].alloc.location, cb=ir.IntegerAttr.get(i64, number))
+        for block in ring.turns if ring.slots > 1 else []:
+            last = block.operations[len(block.operations) - 1]
+            loc = ring.buffers[0].alloc.location
+            create("mtia.cb_next", [], [], ir.InsertionPoint(last), loc, cb=ir.IntegerAttr.get(i64, number))
     for buffer in plain:
         buffer.alloc.attributes["mtia.address"] = ir.IntegerAttr.get(i64, FIRST_BYTE + buffer.offset)
     function.attributes[CIRCULAR_BUFFERS] = ir.ArrayAttr.get(table)

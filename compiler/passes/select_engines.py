@@ -13,6 +13,7 @@ from mtia.compiler.options import Options
 from mtia.compiler.passes import hart_loops
 from mtia.compiler.passes.select_engines_bodies import CONVERSIONS, HANDLERS, BodyTranslator, NotOnEngine, check_type
 from mtia.compiler.passes.select_engines_elementwise import select_elementwise, select_reduction
+from mtia.compiler.passes.select_engines_layout import turn_transfers
 from mtia.compiler.passes.select_engines_matmul import find_accumulators, is_contraction, select_matmul
 from mtia.compiler.passes.select_engines_moves import select_copy, select_transpose
 from mtia.compiler.passes.select_engines_views import View, Views
@@ -58,6 +59,7 @@ class Selection:
         self.views = Views()
         self.choices: list[Choice] = []
         self.raised: dict[Any, View] = {}
+        self.scalars: list[Any] = []
         self.zeroed: dict[Any, Any] = {}
         self.filled: dict[Any, tuple[Any, list[Any]]] = {}
 
@@ -197,6 +199,7 @@ class Selection:
         if any(size != 1 for size in view.shape) or view.terms:
             return
         self.raised[op.results[0]] = view
+        self.scalars.append(op)
 
     def raise_scalar(self, op: Any) -> None:
         """Arithmetic on such a scalar is a 1 × 1 command."""
@@ -211,6 +214,7 @@ class Selection:
             body.undo()
             return
         self.raised[op.results[0]] = made.view  # type: ignore[union-attr]
+        self.scalars.append(op)
 
     def lower_store(self, op: Any) -> None:
         """A scalar from local memory that goes to device memory is sent by DMA."""
@@ -253,12 +257,19 @@ def flatten(view: View) -> View:
 
 
 def location_text(location: Any) -> str:
-    """`file:line:column` of a location, or its text."""
-    text = str(location)
-    if text.startswith('loc("'):
-        file, _, rest = text[5:].partition('"')
-        return file + rest.rstrip(")")
-    return text
+    """`file:line:column` of the user's line: the outermost call that a location names."""
+    while True:
+        if isinstance(location, ir.CallSiteLoc) and hasattr(location, "caller"):
+            location = location.caller
+        elif isinstance(location, ir.NameLoc):
+            location = location.child_loc
+        elif isinstance(location, ir.FusedLoc) and list(location.locations):
+            location = list(location.locations)[0]
+        else:
+            break
+    if isinstance(location, ir.FileLineColLoc):
+        return f"{location.filename}:{location.start_line}:{location.start_col}"
+    return "?"
 
 
 def written_by(operation: Any, views: Views) -> set[Any]:
@@ -344,9 +355,13 @@ def _select(module: Any, chip: Chip) -> list[Choice]:
         if op.operation.name != "func.func" or not op.regions[0].blocks:
             continue
         selection = Selection(op, chip)
+        turn_transfers(op, selection.views)
         find_accumulators(selection)
         for block in op.regions[0].blocks:
             selection.block(block)
+        for scalar in reversed(selection.scalars):
+            if not any(list(result.uses) for result in scalar.results):
+                scalar.erase()
         remove_dead(op)
         choices += selection.choices
         if any(op.name.startswith("linalg.") for op in walk(op.regions[0])):

@@ -14,6 +14,7 @@ from mtia.compiler.passes.select_engines_elementwise import (
     refuse_accumulator_writes,
     rescale_factor,
 )
+from mtia.compiler.passes.select_engines_layout import split_versions
 from mtia.compiler.passes.select_engines_views import View, create, loop_nest
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import ACCUMULATORS, LOCAL, memory_space
@@ -204,6 +205,8 @@ def find_accumulators(selection: Selection) -> None:
         except NotOnEngine:
             continue
         size = 4 * product.acc.shape[0] * product.acc.shape[1]
+        if not engine_reason(selection, product):
+            split_versions(op, selection.views)
         if engine_reason(selection, product) or str(product.acc.element) == "i32" or size > left:
             continue
         if isinstance(root.owner, ir.Block) or root.owner.name != "memref.alloc" or root.type.rank != 2:
