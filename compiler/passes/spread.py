@@ -17,7 +17,7 @@ from mtia.compiler.passes.spread_fuse import fuse, merge_dims
 from mtia.compiler.passes.spread_graph import Graph, Group, build_graph, source_line
 from mtia.compiler.passes.spread_tile import TileLimits, choose_tiles, element_bytes
 from mtia.compiler.passes.spread_views import Buffer, Dim
-from mtia.dialects.mlir import ir
+from mtia.dialects.mlir import ir, run_passes
 from mtia.isa.chip import Chip
 from mtia.isa.plan import PhaseCall, Plan, TensorSpec
 from numpy.typing import NDArray
@@ -130,6 +130,7 @@ def _kernel(group: Group, tiles: Mapping[Dim, int]) -> tuple[Any, int]:
     module = ir.Module.create()
     with ir.InsertionPoint(module.body):
         _, programs = emit_phase(group, tiles, "phase", where)
+    run_passes(module, "builtin.module(canonicalize,cse)")
     return module, programs
 
 
