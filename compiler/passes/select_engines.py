@@ -110,8 +110,10 @@ class Selection:
         if name == "linalg.fill":
             self.fill(op)
         elif name.startswith("linalg."):
-            self.linalg(name, op)
-            self.forget(op)
+            touched = self.buffers(op) if self.filled else []
+            self.linalg(name, op)  # may replace the operation
+            for root in touched:
+                self.filled.pop(root, None)
         elif name == "memref.copy":
             touched = [self.views.root(value) for value in op.operands]
             select_copy(self, op)
@@ -136,11 +138,13 @@ class Selection:
 
     def forget(self, op: Any) -> None:
         """A buffer that an operation touches is no longer just filled."""
-        if not self.filled or not op.attached:
-            return
-        for value in op.operands:
-            if isinstance(value.type, ir.MemRefType):
-                self.filled.pop(self.views.root(value), None)
+        if self.filled:
+            for root in self.buffers(op):
+                self.filled.pop(root, None)
+
+    def buffers(self, op: Any) -> list[Any]:
+        """The buffers an operation touches."""
+        return [self.views.root(value) for value in op.operands if isinstance(value.type, ir.MemRefType)]
 
     def linalg(self, name: str, op: Any) -> None:
         try:
