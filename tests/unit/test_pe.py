@@ -69,7 +69,8 @@ def test_verifier_refuses_what_has_no_encoding(row: Instruction) -> None:
 
 def test_every_instruction_reaches_the_executable() -> None:
     rng = random.Random(3)
-    lines, wanted = [], []
+    lines: list[str] = []
+    wanted: list[Instruction] = []
     for row in ROWS:
         if row.name == "xm.exit":
             continue
