@@ -13,7 +13,9 @@ import re
 from typing import Any
 
 from mtia.compiler.backend.features import DATA_LAYOUT, TRIPLE, VSCALE
+from mtia.compiler.backend.literals import older_spelling
 from mtia.compiler.options import Options
+from mtia.compiler.passes.expand_math import expand_math
 from mtia.dialects import pe
 from mtia.dialects.mlir import arith, builtin, func, ir, llvm, run_passes
 
@@ -25,7 +27,7 @@ ARGUMENT_BYTES = 8
 UNKNOWN_SIZE = (1 << 63) - 1
 
 UPSTREAM = (
-    "builtin.module(expand-strided-metadata,lower-affine,convert-vector-to-scf,convert-scf-to-cf,math-expand-ops,"
+    "builtin.module(expand-strided-metadata,lower-affine,convert-vector-to-scf,convert-scf-to-cf,"
     "arith-expand,canonicalize,cse,convert-to-llvm,reconcile-unrealized-casts,"
     "ensure-debug-info-scope-on-llvm-func)"
 )
@@ -38,6 +40,7 @@ def lower_pe_to_llvm(module: Any, options: Options) -> None:
         for function in functions:
             _make_entry(function)
         _lower_operations(module)
+        expand_math(module, options)
         # The layout decides the alignment of loads and stores in the translation.
         module.operation.attributes["llvm.data_layout"] = ir.StringAttr.get(DATA_LAYOUT)
         module.operation.attributes["llvm.target_triple"] = ir.StringAttr.get(TRIPLE)
@@ -145,7 +148,7 @@ def _patchpoint(match: re.Match[str]) -> str:
 
 def to_llvm_ir(module: Any, features: str) -> str:
     """The LLVM IR text of a module in the LLVM dialect, for harts with the given LLVM features."""
-    text: str = llvm.translate_module_to_llvmir(module.operation)
+    text = older_spelling(llvm.translate_module_to_llvmir(module.operation))
     text = _COMMAND.sub(_patchpoint, _COMMAND_DECLARATION.sub("", text))
     # Device memory and local memory share one address space of the hart.
     text = text.replace(" addrspace(1)", "")

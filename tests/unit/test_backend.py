@@ -13,6 +13,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from mtia.compiler.backend import linker, worker
 from mtia.compiler.backend.features import DATA_LAYOUT, Hart, feature_string
+from mtia.compiler.backend.literals import older_spelling
 from mtia.isa import elf
 from mtia.isa.errors import UserError
 
@@ -154,3 +155,19 @@ def test_worker_ends_with_its_parent() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not Path(f"/proc/{done.stdout.strip()}").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("%1 = fadd float %0, 1.000000e-01", "%1 = fadd float %0, 0x3FB99999A0000000"),
+        ("%1 = fmul <8 x double> %0, splat (double f0x3FE62E42FEFA39EF)", "(double 0x3FE62E42FEFA39EF)"),
+        ("store bfloat +qnan, ptr %0", "store bfloat 0xR7FC0, ptr %0"),
+        ("store half 9.997550e-02, ptr %0", "store half 0xH2E66, ptr %0"),
+        ("store float -inf, ptr %0", "store float 0xFFF0000000000000, ptr %0"),
+        ("store float -nan(0x1), ptr %0", "store float 0xFFF8000020000000, ptr %0"),
+        ("%f0.1e = load i64, ptr %1.0, align 8", "%f0.1e = load i64, ptr %1.0, align 8"),
+    ],
+)
+def test_literals_in_the_older_spelling(line: str, wanted: str) -> None:
+    assert wanted in older_spelling(line)

@@ -1,0 +1,55 @@
+"""`expand-math`: elementary functions of hart code become arithmetic, for a PE has no library to call.
+
+A function of f16, bf16 or f32 is computed in f64 and rounded once (bf16 and f16 through f32).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mtia.compiler.options import Options
+from mtia.compiler.passes.expand_math_functions import FUNCTIONS, Builder
+from mtia.dialects.mlir import arith, ir
+
+__all__ = ["expand_math"]
+
+
+def expand_math(module: Any, options: Options) -> None:
+    """Replace every operation that LLVM would turn into a library call, in place."""
+    found: list[Any] = []
+
+    def collect(operation: Any) -> Any:
+        if operation.name in FUNCTIONS:
+            found.append(operation)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(collect)
+    for operation in found:
+        with ir.InsertionPoint(operation), operation.location:
+            result = _expand(operation)
+        operation.results[0].replace_all_uses_with(result)
+        operation.erase()
+
+
+def _expand(operation: Any) -> Any:
+    kind = operation.results[0].type
+    b = Builder(kind)
+    operands = [_widen(b, operand) for operand in operation.operands]
+    return _narrow(b, FUNCTIONS[operation.name](b, *operands), kind)
+
+
+def _element(kind: Any) -> Any:
+    return kind.element_type if isinstance(kind, ir.VectorType) else kind
+
+
+def _widen(b: Builder, value: Any) -> Any:
+    return value if isinstance(_element(value.type), ir.F64Type) else arith.extf(b.f64, value)
+
+
+def _narrow(b: Builder, value: Any, kind: Any) -> Any:
+    element = _element(kind)
+    if isinstance(element, ir.F64Type):
+        return value
+    if isinstance(element, ir.F32Type):
+        return arith.truncf(kind, value)
+    return arith.truncf(kind, arith.truncf(b.type(ir.F32Type.get()), value))
