@@ -49,6 +49,7 @@ class Ptr(Generic[_T]):
 class Struct:
     size: int
     align: int
+    fields: dict[str, Any]
     @classmethod
     def offset(cls, field: str) -> int: ...
     @classmethod

@@ -21,6 +21,8 @@ from .types import Scalar, Type, VoidType
 
 __all__ = ["Library", "build", "cache_folder", "sources_key"]
 
+_KEEP = 8  # builds of one library on disk
+
 Roots = Mapping[str, Fn] | Iterable[Fn]
 
 
@@ -192,5 +194,14 @@ def _write(file: Path, names: list[str], code: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as out:
             out.write(len(head).to_bytes(8, "little") + head + code)
         os.replace(out.name, file)
+        _prune(file)
     except OSError:
         return
+
+
+def _prune(file: Path) -> None:
+    """Forget the oldest builds of the same library."""
+    stem = file.name.rpartition("-")[0]
+    builds = sorted(file.parent.glob(f"{stem}-*.o"), key=lambda f: f.stat().st_mtime, reverse=True)
+    for old in builds[_KEEP:]:
+        old.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from .hart_handlers import NOWHERE, Code, is_vector, pack_occupancy
 __all__ = ["Program"]
 
 _DTYPES = {"u8": "u1", "u16": "u2", "u32": "u4", "u64": "u8", "i64": "i8"}
-_INSN = np.dtype(
+_INSN: Any = np.dtype(
     {
         "names": list(Insn.fields),
         "formats": [_DTYPES[f.type.name] for f in Insn.fields.values()],

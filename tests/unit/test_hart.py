@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class One:
 
     def run(self) -> tuple[int, int]:
         """The reason for leaving, and the cause of a trap."""
-        run = run_code if self.reference else lambda *a: native().call("run_code", *a)
+        run: Any = run_code if self.reference else partial(native().call, "run_code")
         result = int(run(self.block, self.program))
         return result & 255, result >> CAUSE_SHIFT
 
