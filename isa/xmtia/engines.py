@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtia.isa import table
 from mtia.isa.lang import Fn
-from mtia.isa.xmtia import dpe, se
+from mtia.isa.xmtia import dpe, mlu, re, se
 
 __all__ = ["meanings", "timings"]
 
@@ -18,4 +18,4 @@ def meanings() -> dict[str, Fn]:
 
 def timings() -> dict[str, Fn]:
     """`fn(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u64`: clocks that the command occupies its unit."""
-    return {**dpe.TIMINGS, **se.TIMINGS}
+    return {**mlu.TIMINGS, **dpe.TIMINGS, **re.TIMINGS, **se.TIMINGS}
