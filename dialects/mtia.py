@@ -152,6 +152,20 @@ def _check_axis(op: Any) -> bool:
     return True
 
 
+class MemoryAt(MTIA.Operation, name="memory_at", traits=[ext.Pure]):
+    """Device memory from an address on, as a kernel's pointer argument sees it."""
+
+    address: ext.Operand[Any]
+    result: ext.Result[Any]
+
+    def verify_invariants(self) -> bool:
+        if str(self.address.type) != "i64":
+            return _fail(self, f"takes an address as i64, not {self.address.type}")
+        if not _is_memref(self.result) or memory_space(self.result.type) != GLOBAL:
+            return _fail(self, "gives device memory (space 1)")
+        return True
+
+
 def _check_dma(op: Any, remote: Any, local: Any, bounds: Sequence[Sequence[Any]]) -> bool:
     if not (_is_memref(remote) and _is_memref(local)):
         return _fail(op, "moves between two memrefs")

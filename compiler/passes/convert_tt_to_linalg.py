@@ -10,13 +10,16 @@ from typing import Any
 
 from mtia.compiler.options import Options
 from mtia.compiler.passes import (  # noqa: F401  (each registers its lowerings)
+    convert_tt_to_linalg_addresses,
+    convert_tt_to_linalg_atomics,
     convert_tt_to_linalg_blocks,
-    convert_tt_to_linalg_build,
     convert_tt_to_linalg_compute,
     convert_tt_to_linalg_control,
     convert_tt_to_linalg_memory,
     convert_tt_to_linalg_shape,
 )
+from mtia.compiler.passes.convert_tt_to_linalg_addresses import memory_element, memory_type
+from mtia.compiler.passes.convert_tt_to_linalg_build import global_type
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter
 from mtia.compiler.passes.convert_tt_to_linalg_values import Affine, Block, Pointers
 from mtia.dialects.mlir import func, ir, run_passes
@@ -38,18 +41,11 @@ def convert_tt_to_linalg(module: Any, options: Options) -> None:
         function.operation.erase()
 
 
-def _element(type_: Any) -> Any:
-    """The type an element has in memory: a boolean is a byte."""
-    if isinstance(type_, ir.IntegerType) and type_.width == 1:
-        return ir.IntegerType.get_signless(8)
-    return type_
-
-
 def _argument_type(type_: Any) -> Any:
     if isinstance(type_, Ptr):
-        return convert_tt_to_linalg_build.global_type(_element(pointee(type_)))
+        return memory_type(type_)
     if isinstance(type_, Descriptor):
-        return convert_tt_to_linalg_build.global_type(_element(block(type_).element_type))
+        return global_type(memory_element(block(type_).element_type))
     return type_
 
 
@@ -74,12 +70,12 @@ def _convert(old: Any) -> None:
 def _known(c: Converter, type_: Any, became: Any, following: list[Any]) -> Any:
     """What an argument is; a descriptor is followed by its sizes and strides."""
     if isinstance(type_, Ptr):
-        return Pointers(became, _element(pointee(type_)), Affine((), c.index.index, 0, (), ()))
+        return Pointers(became, memory_element(pointee(type_)), Affine((), c.index.index, 0, (), ()))
     if isinstance(type_, Descriptor):
         shape = tuple(block(type_).shape)
         rank = len(shape)
         sizes, strides = (
             tuple(map(c.index.from_scalar, part)) for part in (following[:rank], following[rank : 2 * rank])
         )
-        return Block(became, _element(block(type_).element_type), 0, sizes, strides, (0,) * rank, shape)
+        return Block(became, memory_element(block(type_).element_type), 0, sizes, strides, (0,) * rank, shape)
     return became

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
-from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, elementwise, lowers, refuse
-from mtia.compiler.passes.convert_tt_to_linalg_values import Pointers, Splat
+from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
+from mtia.compiler.passes.convert_tt_to_linalg_values import Splat
 from mtia.dialects.mlir import arith, ir, linalg, math, memref, scf, tensor
 from mtia.dialects.mtia import NumPrograms, ProgramId
 from mtia.dialects.tt import element_type, shape_of
@@ -278,24 +278,6 @@ def _poison(c: Converter, op: Any) -> None:
     type_ = op.result.type
     zero = c.index.constant(0, element_type(type_))
     c.set(op.result, Splat(shape_of(type_), zero) if shape_of(type_) else zero)
-
-
-@lowers("arith.select")
-def _select(c: Converter, op: Any) -> None:
-    condition, left, right = (c.get(value) for value in op.operands)
-    if isinstance(left, Pointers):
-        if left.memory != right.memory or left.shape or right.shape:
-            raise refuse(op, "cannot choose between pointers into different arguments")
-        a, b = (c.index.value(pointers.offset.base) for pointers in (left, right))
-        chosen = arith.SelectOp(condition, a, b).result
-        c.set(op.result, Pointers(left.memory, left.element, c.index.affine(Splat((), chosen))))
-        return
-    shape = shape_of(op.result.type)
-    if shape and not shape_of(op.operands[0].type):
-        a, b = (c.materialise(value) for value in (left, right))
-        c.set(op.result, arith.SelectOp(build.fill(condition, shape), a, b).result)
-        return
-    elementwise(c, op)
 
 
 @lowers("tt.gather")

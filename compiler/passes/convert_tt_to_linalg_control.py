@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
+from mtia.compiler.passes.convert_tt_to_linalg_addresses import address_of, pointers_at
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
-from mtia.compiler.passes.convert_tt_to_linalg_shape import as_view
 from mtia.compiler.passes.convert_tt_to_linalg_values import Affine, Block, Pointers, Splat, same
 from mtia.dialects.mlir import arith, ir, scf
-from mtia.dialects.tt import shape_of
+from mtia.dialects.tt import is_pointer, pointee, shape_of
 
 __all__: list[str] = []
 
@@ -30,7 +30,7 @@ class Slot:
     def values(self, c: Converter, known: Any) -> list[Any] | None:
         """The SSA values to carry; None where `known` has not the form of the template."""
         if not self.formula:
-            return [_plain(c, self.template, known)]
+            return [_plain(c, known)]
         if isinstance(self.template, Affine):
             known = c.index.affine(known) if isinstance(known, Splat) else known
             if not isinstance(known, Affine) or not _same_form(known, self.template):
@@ -52,26 +52,32 @@ class Slot:
                     offset=replace(self.template.offset, base=values[0]),
                     extra=None if extra is None else replace(extra, source=values[1]),
                 )
-            shape = self.template.shape
-            flat = Affine(shape, c.index.index, 0, (0,) * len(shape), (None,) * len(shape))
-            return replace(self.template, offset=flat, extra=as_view(values[0]))
+            return pointers_at(c, values[0], self.template.element)
         if isinstance(self.template, Block):
             return replace(self.template, start=values[0], offsets=tuple(values[1:]))
         return values[0]
 
 
-def _plain(c: Converter, template: Any, known: Any) -> Any:
-    """One SSA value for a Triton value without form; pointers become a tensor of 64-bit offsets."""
-    if not isinstance(template, Pointers):
-        return known if isinstance(known, ir.Value) else c.materialise(known)
+def _plain(c: Converter, known: Any) -> Any:
+    """One SSA value for a Triton value; pointers become addresses."""
+    if isinstance(known, Pointers):
+        known = address_of(c, known)
+    return known if isinstance(known, ir.Value) else c.materialise(known)
+
+
+def _plain_type(op: Any, type_: Any) -> Any:
+    """The type `_plain` gives for a Triton type."""
+    if not is_pointer(type_):
+        return type_
+    if isinstance(pointee(type_), ir.RankedTensorType):
+        raise refuse(op, "a block pointer cannot leave a branch or a while loop; use pointers")
     i64 = ir.IntegerType.get_signless(64)
-    offsets = c.materialise(replace(known.offset, element=i64))
-    if known.extra is None:
-        return offsets
-    extra = c.materialise(known.extra)
-    if extra.type != offsets.type:
-        extra = arith.ExtSIOp(offsets.type, extra).result
-    return arith.AddIOp(offsets, extra).result
+    return build.tensor_type(shape_of(type_), i64) if shape_of(type_) else i64
+
+
+def _from_plain(c: Converter, type_: Any, value: Any) -> Any:
+    """The Triton value of a type that `_plain` made one SSA value of."""
+    return pointers_at(c, value, pointee(type_)) if is_pointer(type_) else value
 
 
 def _same_form(a: Affine, b: Affine) -> bool:
@@ -185,49 +191,41 @@ def _for(c: Converter, op: Any) -> None:
 @lowers("scf.while")
 def _while(c: Converter, op: Any) -> None:
     before, after = (region.blocks[0] for region in op.regions)
-
-    def once(formulas: list[bool]) -> None:
-        slots, carried, counts = _initial(c, list(op.operands), [False] * len(op.operands))
-        passed_types = [argument.type for argument in after.arguments]
-        if any(shape_of(t) and str(t).find("!tt.ptr") >= 0 for t in passed_types):
-            raise refuse(op, "carries pointers; use a for loop")
-        loop = scf.WhileOp(passed_types, carried)
-        first = loop.regions[0].blocks.append(*[value.type for value in carried])
-        second = loop.regions[1].blocks.append(*passed_types)
-        with ir.InsertionPoint(first):
-            _bind(c, before.arguments, _uncarry(c, slots, counts, list(first.arguments)))
-            end = c.block(before.operations)
-            passed = [_plain(c, None, c.get(value)) for value in list(end.operands)[1:]]
-            scf.ConditionOp(c.scalar(end.operands[0]), passed)
-        with ir.InsertionPoint(second):
-            _bind(c, after.arguments, list(second.arguments))
-            end = c.block(after.operations)
-            scf.YieldOp(_carry(c, slots, [c.get(value) for value in end.operands]))
-        _bind(c, op.results, list(loop.results))
-
-    _attempts(c, op, len(op.operands), once)
+    loop = scf.WhileOp(
+        [_plain_type(op, argument.type) for argument in after.arguments],
+        [_plain(c, c.get(value)) for value in op.operands],
+    )
+    first = loop.regions[0].blocks.append(*[_plain_type(op, argument.type) for argument in before.arguments])
+    second = loop.regions[1].blocks.append(*[result.type for result in loop.results])
+    with ir.InsertionPoint(first):
+        _bind(c, before.arguments, first.arguments)
+        end = c.block(before.operations)
+        passed = [_plain(c, c.get(value)) for value in list(end.operands)[1:]]
+        scf.ConditionOp(c.scalar(end.operands[0]), passed)
+    with ir.InsertionPoint(second):
+        _bind(c, after.arguments, second.arguments)
+        end = c.block(after.operations)
+        scf.YieldOp([_plain(c, c.get(value)) for value in end.operands])
+    _bind(c, op.results, loop.results)
 
 
 def _bind(c: Converter, values: Sequence[Any], became: Sequence[Any]) -> None:
+    """Say what Triton values became, from the SSA values that `_plain` made of them."""
     for value, known in zip(values, became, strict=True):
-        c.set(value, known)
+        c.set(value, _from_plain(c, value.type, known))
 
 
 @lowers("scf.if")
 def _if(c: Converter, op: Any) -> None:
     branches = [region.blocks[0] for region in op.regions if len(region.blocks)]
-    condition = c.scalar(op.operands[0])
-    for result in op.results:
-        if "!tt." in str(result.type):
-            raise refuse(op, "a branch gives a pointer; choose the offset instead")
-    types = [result.type for result in op.results]
+    types = [_plain_type(op, result.type) for result in op.results]
 
     def branch(block: Any) -> Callable[[], list[Any]]:
         def emit() -> list[Any]:
             end = c.block(block.operations)
-            return [_plain(c, None, c.get(value)) for value in end.operands]
+            return [_plain(c, c.get(value)) for value in end.operands]
 
         return emit
 
     otherwise = branch(branches[1]) if len(branches) > 1 else None
-    _bind(c, op.results, build.if_(condition, branch(branches[0]), otherwise, types))
+    _bind(c, op.results, build.if_(c.scalar(op.operands[0]), branch(branches[0]), otherwise, types))

@@ -133,7 +133,7 @@ class Converter:
         return self.materialise(self.values[value])
 
     def materialise(self, known: Any) -> Any:
-        """The SSA tensor of a formula; masks and index formulas are made anew at each use, so that each can be fused."""
+        """The SSA tensor of a formula; masks and index formulas are made anew at each use, so that they fuse there."""
         if isinstance(known, Splat):
             return build.fill(known.value, known.shape)
         if isinstance(known, View):
@@ -198,7 +198,7 @@ class Converter:
         tests: list[Callable[[Sequence[Any]], Any]] = []
         for term in mask.terms:
             if isinstance(term, Guard):
-                tests.append(lambda _, value=term.value: value)
+                tests.append(_always(term.value))
             else:
                 tests.append(self._test(term))
 
@@ -216,6 +216,10 @@ class Converter:
         left, right = self.elements(term.lhs), self.elements(term.rhs)
         predicate = PREDICATES[term.predicate]
         return lambda indices: arith.CmpIOp(predicate, left(indices), right(indices)).result
+
+
+def _always(value: Any) -> Callable[[Sequence[Any]], Any]:
+    return lambda _: value
 
 
 def mask_of_scalar(shape: tuple[int, ...], value: Any) -> Mask:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
-from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
+from mtia.compiler.passes.convert_tt_to_linalg_addresses import address_of, pointers_at
+from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers
 from mtia.compiler.passes.convert_tt_to_linalg_shape import as_view, expand_dims
 from mtia.compiler.passes.convert_tt_to_linalg_values import (
     Affine,
@@ -26,7 +27,7 @@ from mtia.compiler.passes.convert_tt_to_linalg_values import (
 )
 from mtia.dialects.mlir import arith, ir, memref
 from mtia.dialects.mtia import MAX_DMA_RANK, DmaIn, DmaInIndexed, DmaOut, DmaOutIndexed
-from mtia.dialects.tt import element_type, pointee, shape_of
+from mtia.dialects.tt import is_pointer, pointee
 
 __all__ = ["Ranges", "load_structured", "store_structured"]
 
@@ -166,11 +167,12 @@ def _load(c: Converter, op: Any) -> None:
 
         c.set(op.result, load_block(c, op, known))
         return
-    if not known.shape:
-        c.set(op.result, _load_scalar(c, op, known))
-        return
-    if op.ptr.type != op.result.type and not shape_of(op.result.type):
-        raise refuse(op, "a tensor of pointers gives no scalar")
+    loaded = _load_pointed(c, op, known) if known.shape else _load_scalar(c, op, known)
+    c.set(op.result, pointers_at(c, loaded, pointee(op.result.type)) if is_pointer(op.result.type) else loaded)
+
+
+def _load_pointed(c: Converter, op: Any, known: Pointers) -> Any:
+    """The values behind a tensor of pointers."""
     fill, other = None, None
     if op.other is not None:
         value = c.get(op.other)
@@ -178,10 +180,10 @@ def _load(c: Converter, op: Any) -> None:
     mask = None if op.mask is None else c.mask(op.mask)
     result = _load_tensor(c, op, known, mask, fill) if op.mask is None or mask is not None else None
     if result is None:
-        result = _load_elements(c, op, known, mask, fill, other)
+        result = _load_elements(c, op, known, fill, other)
     elif other is not None:
         result = arith.SelectOp(c.tensor(op.mask), result, other).result
-    c.set(op.result, _retyped(result, known))
+    return _retyped(result, known)
 
 
 def _retyped(value: Any, pointers: Pointers) -> Any:
@@ -205,7 +207,7 @@ def _load_tensor(c: Converter, op: Any, pointers: Pointers, mask: Mask | None, f
         return None
     wrapped = [axis for axis, wrap in enumerate(offset.wraps) if wrap is not None]
     indexed = pointers.extra is not None
-    if len(wrapped) + indexed > 1 or (indexed and len(pointers.extra.dims) != 1):
+    if len(wrapped) + indexed > 1 or (indexed and not _is_row_list(pointers.extra)):
         return None
     ranges = ranges_of(c, mask)
     if ranges is None:
@@ -216,6 +218,11 @@ def _load_tensor(c: Converter, op: Any, pointers: Pointers, mask: Mask | None, f
     if indexed:
         return _load_rows(c, pointers, ranges, fill)
     return load_structured(c, pointers.memory, offset.base, shape, offset.strides, ranges, fill)
+
+
+def _is_row_list(extra: View) -> bool:
+    """Whether an offset tensor picks whole slices, with indices the transfer can read."""
+    return len(extra.dims) == 1 and str(extra.source.type.element_type) in ("i32", "i64")
 
 
 def _load_wrapped(c: Converter, pointers: Pointers, axis: int, ranges: Ranges, fill: Any) -> Any:
@@ -290,7 +297,7 @@ def _load_rows(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) -> A
     return build.collapse(result, shape, [[0, 1]]) if len(shape) == 1 else result
 
 
-def _element_offset(c: Converter, pointers: Pointers) -> Callable[[Sequence[Any]], Any]:
+def element_offset(c: Converter, pointers: Pointers) -> Callable[[Sequence[Any]], Any]:
     """A function from index values to the offset of an element in its memory; tensors are computed here."""
     extra = None if pointers.extra is None else c.materialise(pointers.extra)
 
@@ -304,26 +311,24 @@ def _element_offset(c: Converter, pointers: Pointers) -> Callable[[Sequence[Any]
     return at
 
 
-def _element_mask(c: Converter, op: Any, mask: Mask | None) -> Callable[[Sequence[Any]], Any] | None:
+def element_mask(c: Converter, mask: Any) -> Callable[[Sequence[Any]], Any] | None:
     """A function from index values to whether the lane is active; None where all are."""
-    if op.mask is None or (mask is not None and not mask.terms):
-        return None
-    if mask is not None:
-        return c.holds(mask)
-    values = c.tensor(op.mask)
+    known = c.mask(mask)
+    if known is not None:
+        return c.holds(known) if known.terms else None
+    values = c.tensor(mask)
     return lambda indices: build.extract(values, indices)
 
 
-def _elements(
+def lanes(
     c: Converter,
-    op: Any,
-    pointers: Pointers,
-    mask: Mask | None,
+    shape: Sequence[int],
+    offset_at: Callable[[Sequence[Any]], Any],
+    active: Callable[[Sequence[Any]], Any] | None,
     lane: Callable[[Sequence[Any], Any], None],
     inactive: Callable[[Sequence[Any]], None] | None = None,
 ) -> None:
     """Loops over the lanes of an access: `lane(indices, offset)` where active, else `inactive(indices)`."""
-    offset_at, active = _element_offset(c, pointers), _element_mask(c, op, mask)
 
     def body(indices: list[Any]) -> None:
         def run() -> list[Any]:
@@ -340,10 +345,10 @@ def _elements(
         else:
             build.if_(active(indices), run, skip if inactive else None)
 
-    build.loops(pointers.shape, c.index.constant, body)
+    build.loops(shape, c.index.constant, body)
 
 
-def _load_elements(c: Converter, op: Any, pointers: Pointers, mask: Mask | None, fill: Any, other: Any) -> Any:
+def _load_elements(c: Converter, op: Any, pointers: Pointers, fill: Any, other: Any) -> Any:
     """The tensor element by element."""
     element = pointers.memory.type.element_type
     buffer = memref.AllocOp(build.buffer_type(pointers.shape, element), [], []).result
@@ -356,7 +361,8 @@ def _load_elements(c: Converter, op: Any, pointers: Pointers, mask: Mask | None,
         value = fill if other is None else _as_stored(build.extract(other, indices), pointers)
         memref.StoreOp(value, buffer, list(indices))
 
-    _elements(c, op, pointers, mask, lane, inactive)
+    active = None if op.mask is None else element_mask(c, op.mask)
+    lanes(c, pointers.shape, element_offset(c, pointers), active, lane, inactive)
     return build.tensor_of(buffer)
 
 
@@ -385,7 +391,7 @@ def _store(c: Converter, op: Any) -> None:
     if not known.shape:
         _store_scalar(c, op, known)
         return
-    value = c.tensor(op.value)
+    value = c.materialise(address_of(c, c.get(op.value))) if is_pointer(op.value.type) else c.tensor(op.value)
     stored = known.memory.type.element_type
     if value.type.element_type != stored:
         value = arith.BitcastOp(build.tensor_type(value.type.shape, stored), value).result
@@ -396,14 +402,15 @@ def _store(c: Converter, op: Any) -> None:
             if ranges is not None and known.extra is None:
                 store_structured(c, known.memory, known.offset.base, known.offset.strides, ranges, value)
                 return
-            if ranges is not None and len(known.extra.dims) == 1:
+            if ranges is not None and _is_row_list(known.extra):
                 _store_rows(c, known, ranges, value)
                 return
 
     def lane(indices: Sequence[Any], offset: Any) -> None:
         memref.StoreOp(build.extract(value, indices), known.memory, [offset])
 
-    _elements(c, op, known, mask, lane)
+    active = None if op.mask is None else element_mask(c, op.mask)
+    lanes(c, known.shape, element_offset(c, known), active, lane)
 
 
 def _store_rows(c: Converter, pointers: Pointers, ranges: Ranges, value: Any) -> None:
@@ -424,7 +431,8 @@ def _store_rows(c: Converter, pointers: Pointers, ranges: Ranges, value: Any) ->
 
 def _store_scalar(c: Converter, op: Any, pointers: Pointers) -> None:
     def write() -> list[Any]:
-        value = _as_stored(c.scalar(op.value), pointers)
+        value = c.get(op.value)
+        value = _as_stored(address_of(c, value) if isinstance(value, Pointers) else value, pointers)
         memref.StoreOp(value, pointers.memory, [c.index.value(pointers.offset.base)])
         return []
 
@@ -432,25 +440,3 @@ def _store_scalar(c: Converter, op: Any, pointers: Pointers) -> None:
         write()
     else:
         build.if_(c.scalar(op.mask), write)
-
-
-@lowers("tt.bitcast")
-def _bitcast(c: Converter, op: Any) -> None:
-    known, type_ = c.get(op.src), op.result.type
-    if isinstance(known, Pointers):
-        c.set(op.result, _bitcast_pointers(c, op, known, pointee(type_)))
-        return
-    if isinstance(known, Splat):
-        c.set(op.result, Splat(known.shape, arith.BitcastOp(element_type(type_), known.value).result))
-        return
-    value = known if not shape_of(type_) else c.materialise(known)
-    c.set(op.result, arith.BitcastOp(type_, value).result)
-
-
-def _bitcast_pointers(c: Converter, op: Any, pointers: Pointers, element: Any) -> Pointers:
-    """Pointers to another type of the same width; i1 is stored as a byte."""
-    if isinstance(element, ir.IntegerType) and element.width == 1:
-        element = ir.IntegerType.get_signless(8)
-    if element.width != pointers.element.width:
-        raise refuse(op, f"pointers to {pointers.element} cannot become pointers to {element}")
-    return replace(pointers, element=element)
