@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from triton.backends.compiler import BaseBackend, GPUTarget
-
 from mtia.compiler.frontends.triton_source import CODEGEN, SourceOptions, optimise
+from triton.backends.compiler import BaseBackend, GPUTarget
 
 __all__ = ["MtiaBackend", "TritonOptions"]
 

@@ -1,0 +1,186 @@
+"""Triton's driver interface over the simulated device; Triton imports this module whenever it is imported itself.
+
+Arguments are CPU tensors: each storage is copied to the device once per launch, and back where the kernel changed it.
+Time is simulated time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mtia.runtime.triton_backend.timing import Clock, DeviceInterface
+from triton.backends.compiler import GPUTarget
+from triton.backends.driver import DriverBase
+
+__all__ = ["MtiaDriver"]
+
+BACKEND = "mtia"
+DEFAULT_TARGET = "mtia200"
+ANY_WARPS = 1 << 30  # Triton compares warps with this: they mean nothing here
+
+
+def _gpu_is_there() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
+class Utils:
+    """What Triton asks for by name: loading, and properties of the device."""
+
+    def __init__(self, driver: MtiaDriver) -> None:
+        self.driver = driver
+
+    def load_binary(self, name: str, executable: bytes, shared: int, device: int) -> tuple[Any, Any, int, int, int]:
+        """(module, function, registers, spills, threads allowed) of an executable."""
+        from mtia.runtime import elf
+
+        program = elf.load(executable)
+        return program, program, 0, 0, ANY_WARPS
+
+    def get_device_properties(self, device: int) -> dict[str, int]:
+        """The chip in Triton's words; clock rates are in kHz, the bus width in bits."""
+        chip = self.driver.chip
+        clock_khz = chip.clock_hz // 1000
+        return {
+            "max_shared_mem": chip.ls.bytes,
+            "multiprocessor_count": chip.pes,
+            "sm_clock_rate": clock_khz,
+            "mem_clock_rate": clock_khz,
+            "mem_bus_width": round(chip.dram.bytes_per_second * 8 / (2 * chip.clock_hz)),
+            "warpSize": 1,
+        }
+
+
+class Launcher:
+    """Launches one compiled kernel; Triton makes one for each."""
+
+    def __init__(self, source: Any, metadata: Any) -> None:
+        self.kinds = list(source.signature.values())
+
+    def __call__(
+        self, x: int, y: int, z: int, stream: int, program: Any, metadata: Any, launch_metadata: Any,
+        enter_hook: Callable[..., Any] | None, exit_hook: Callable[..., Any] | None, *values: Any,
+    ) -> None:  # fmt: skip
+        """Run the kernel over the grid and wait for it."""
+        from triton.runtime import driver
+
+        if min(x, y, z) <= 0:
+            return
+        if enter_hook is not None:
+            enter_hook(launch_metadata)
+        driver.active.run(program, (x, y, z), _runtime_values(self.kinds, values))
+        if exit_hook is not None:
+            exit_hook(launch_metadata)
+
+
+def _runtime_values(kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+    """The values that are arguments of the compiled kernel: no constants, tuples flattened."""
+    found: list[Any] = []
+    for kind, value in zip(kinds, values, strict=True):
+        if isinstance(kind, tuple):
+            found += _runtime_values(kind, value)
+        elif kind != "constexpr":
+            found.append(value)
+    return found
+
+
+class MtiaDriver(DriverBase):  # type: ignore[misc]
+    """One simulated chip: `MTIA_TARGET` names it, otherwise MTIA 200.
+
+    `memory_state` is the state launches start in (`cold` or `llc`), `last` the result of the latest launch.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.target = os.environ.get("MTIA_TARGET", DEFAULT_TARGET)
+        self.memory_state = "cold"
+        self.last: Any = None
+        self.clock = Clock()
+        self.utils = Utils(self)
+        self.launcher_cls = Launcher
+        self._device: Any = None
+
+    @staticmethod
+    def is_active() -> bool:
+        """Whether Triton should use us: when asked to, or when there is no GPU."""
+        asked = os.environ.get("TRITON_DEFAULT_BACKEND")
+        return asked == BACKEND if asked else not _gpu_is_there()
+
+    @property
+    def device(self) -> Any:
+        """The simulated device, made at first use."""
+        if self._device is None:
+            from mtia.runtime.device import Device
+
+            self._device = Device(self.target)
+        return self._device
+
+    @property
+    def chip(self) -> Any:
+        """The chip's numbers."""
+        from mtia.isa.chip import load_chip
+
+        return load_chip(self.target)
+
+    def run(self, program: Any, grid: tuple[int, int, int], values: Sequence[Any]) -> None:
+        """Launch a loaded program on tensors and numbers, and wait for it."""
+        from mtia.runtime.launch import launch
+        from mtia.runtime.triton_backend.arguments import Arguments
+
+        key = (id(program), grid, tuple(v.data_ptr() if hasattr(v, "data_ptr") else v for v in values))
+        if self.clock.skip(key):
+            return
+        with Arguments(self.device, values) as arguments:
+            result = launch(self.device, program, grid, arguments.encoded, state=self.memory_state)
+            self.last = result
+            result.check()
+            arguments.copy_back()
+        self.clock.add(key, result.time_us)
+
+    def map_python_to_cpp_type(self, kind: str) -> str:
+        """The C++ type of an argument."""
+        if kind.startswith("*"):
+            return "void*"
+        floats = {"fp16": "_Float16", "bf16": "__bf16", "fp32": "float", "f32": "float", "fp64": "double"}
+        return floats.get(kind) or f"{'u' * kind.startswith('u')}int{kind.lstrip('iu')}_t"
+
+    def get_current_target(self) -> GPUTarget:
+        """The chip kernels are compiled for."""
+        return GPUTarget(BACKEND, self.target, 1)
+
+    def get_current_device(self) -> int:
+        """There is one device."""
+        return 0
+
+    def set_current_device(self, device: int) -> None:
+        """There is one device."""
+
+    def get_current_stream(self, device: int | None = None) -> int:
+        """Launches run one after another."""
+        return 0
+
+    def get_active_torch_device(self) -> Any:
+        """Where PyTorch tensors for kernels live."""
+        import torch
+
+        return torch.device("cpu")
+
+    def get_device_interface(self) -> Any:
+        """Events and synchronisation, in simulated time."""
+        return DeviceInterface(self.clock)
+
+    def get_benchmarker(self) -> Callable[..., Any]:
+        """A benchmark that launches once: the simulation is the same every time."""
+        return self.clock.benchmark
+
+    def get_empty_cache_for_benchmark(self) -> Any:
+        """Called by `triton.testing.do_bench` when it starts to measure."""
+        self.clock.begin_measurement()
+
+    def clear_cache(self, cache: Any) -> None:
+        """Nothing: a launch starts in the state `memory_state` names, whatever ran before."""
