@@ -22,12 +22,14 @@ from .hazards import (
     settle_waiting,
     writable,
 )
+from .links import NOWHERE, neighbour
 from .memory import LS_BASE
 from .state import (
     CHANNELS,
     FINISHED,
     ISSUED,
     MAX_SLOTS,
+    NO_LINK,
     NO_UNIT,
     RING_MASK,
     TRAPPED,
@@ -270,6 +272,7 @@ def issue_command(
     command.word = i.word
     command.pending = 0
     command.done = 0
+    command.direction = u32(i.rs2) & 3
     memset(addr(command.need[0]), 0, u64(CHANNELS * 4))
     for k in range(u32(0), info.operands):
         td = addr(c.cp.td[register_number(i, u32(info.field[k]))])
@@ -277,6 +280,9 @@ def issue_command(
             return TRAPPED
         if info.form[k] != 0 and td.form == GLOBAL:
             memcpy(addr(command.remote), td, sizeof(TileReg))
+    if info.link != NO_LINK and neighbour(m, pe, command.direction) == NOWHERE:
+        fault(addr(m.trap), u32(SPACE), u64(command.direction), u64(pe.index), u32(0))
+        return TRAPPED
     for k in range(u32(0), info.operands):
         record_access(pe, command, k, u32(info.access[k]))
     advance_registers(c, info, i)

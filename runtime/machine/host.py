@@ -123,7 +123,7 @@ class Host:
                 info.unit, info.code = NO_UNIT, 255
                 continue
             info.unit, info.code, info.operands = op.unit, op.code, len(op.operands)
-            info.local, info.index = op.local, op.index
+            info.local, info.index, info.link = op.local, op.index, op.link
             info.timing, info.meaning = timing.get(row.name, 0), meaning.get(row.name, 0)
             for k, (access, field, form) in enumerate(op.operands):
                 info.access[k], info.field[k], info.form[k] = access, field, form

@@ -9,7 +9,18 @@ from mtia.isa.table import Instruction
 from mtia.isa.xmtia.codes import Unit
 
 from .cp import CP_ACTIONS
-from .state import A_READ, A_WRITE, MAY_BE_GLOBAL, MUST_BE_GLOBAL, NO_OPERAND, NO_UNIT, NOT_GLOBAL
+from .state import (
+    A_READ,
+    A_WRITE,
+    MAY_BE_GLOBAL,
+    MUST_BE_GLOBAL,
+    NO_LINK,
+    NO_OPERAND,
+    NO_UNIT,
+    NOT_GLOBAL,
+    RECEIVES,
+    SENDS,
+)
 
 __all__ = ["Op", "op_of"]
 
@@ -21,6 +32,7 @@ _UNITS = {
     "re": Unit.RE,
     "se": Unit.SE,
 }
+_LINKS = {"xm.re.send": SENDS, "xm.re.recv": RECEIVES}
 _FIELDS = {"rd": 0, "rs1": 1, "rs2": 2, "rs3": 3}
 
 
@@ -33,13 +45,14 @@ class Op:
     operands: tuple[tuple[int, int, int], ...]  # (access, field, form)
     local: int
     index: int
+    link: int = NO_LINK
 
 
 def _tile(row: Instruction, name: str) -> tuple[int, int, int]:
     operand = row.by_name[name]
     if name == "gd":
         return A_READ, _FIELDS[operand.slot], MUST_BE_GLOBAL if row.unit == "fi" else MAY_BE_GLOBAL
-    return A_WRITE if operand.slot == "rd" else A_READ, _FIELDS[operand.slot], NOT_GLOBAL
+    return A_WRITE if operand.slot == "rd" else A_READ, _FIELDS[operand.slot], NOT_GLOBAL, RECEIVES, SENDS
 
 
 def op_of(row: Instruction) -> Op | None:
@@ -59,4 +72,5 @@ def op_of(row: Instruction) -> Op | None:
         tuple(_tile(row, name) for name in names),
         local[0] if local and row.unit == "fi" else NO_OPERAND,
         index[0] if index else NO_OPERAND,
+        _LINKS.get(row.name, NO_LINK),
     )

@@ -122,7 +122,7 @@ class Command(Struct):
     last_line: u64  # DMA walk: last line asked for, + 1
     rows: u64  # DMA: rows of the global view
     done: u32
-    pad: u32
+    direction: u32  # reduction network: where the neighbour is
     need: Array[u32, CHANNELS]
     wait: Array[Pending, MAX_OPERANDS]
     operand: Array[Operand, MAX_OPERANDS]
@@ -148,8 +148,6 @@ class Unit(Struct):
     state: u32
     since: u64
     end: u64  # completion of the running command, NEVER when idle
-    running: u32  # channel of the running command
-    pad: u32
     commands: u64
     work: u64  # MACs on the DPE, elements elsewhere
     ideal: u64  # ticks that the work takes at the unit's rate
@@ -244,6 +242,9 @@ A_READ, A_WRITE = 1, 2
 # Whether an operand may be, or must be, in the global form.
 NOT_GLOBAL, MAY_BE_GLOBAL, MUST_BE_GLOBAL = range(3)
 
+# What a command does on the reduction network.
+NO_LINK, SENDS, RECEIVES = range(3)
+
 # Results of an issue.
 ISSUED, WAITING, FINISHED, TRAPPED = range(4)
 
@@ -257,7 +258,7 @@ class OpInfo(Struct):
     operands: u32
     local: u32  # DMA: which operand is the local tile, NO_OPERAND for none
     index: u32  # DMA: … the index list
-    pad: u32
+    link: u32  # reduction network: SENDS or RECEIVES
     timing: FnPtr[(Ptr[ChipParams], Ptr[Operand]), u64]
     meaning: FnPtr[(Ptr[ChipParams], Ptr[Operand]), u32]
     access: Array[u8, MAX_OPERANDS]  # READ | WRITE

@@ -9,23 +9,20 @@ from mtia.isa.xmtia.state import TICKS, ChipParams
 from .events import push_event
 from .fi import dma_effect, start_dma
 from .hazards import IN_LS, LOCAL, element_bytes, fault, readable, writable
+from .links import head, head_state, link_cycles, neighbour, partner_channel
 from .state import (
-    CHANNELS,
     DPE,
     FI_OUT,
     HARTS,
     MLU,
     NEVER,
-    P_ELEMENT,
+    NO_LINK,
     RANK_HART,
     RING_MASK,
     RUN,
     S_BUSY,
-    S_DEPENDENCY,
-    S_ELEMENT,
     S_IDLE,
     S_MEMORY,
-    S_SPACE,
     SE,
     UNITS,
     WAIT_POP,
@@ -56,28 +53,10 @@ def enter(u: Ptr[Unit], state: u32, now: u64) -> None:
 
 
 @fn
-def head_state(pe: Ptr[Pe], n: u32) -> u32:
-    """What the next command of a channel waits for; S_BUSY when it may start, S_IDLE when there is none."""
-    channel = addr(pe.channels[n])
-    if channel.started == channel.issued:
-        return S_IDLE
-    command = addr(channel.ring[channel.started & RING_MASK])
-    if command.pending > 0:
-        for k in range(u32(0), command.operands):
-            if command.wait[k].kind == P_ELEMENT:
-                return S_ELEMENT
-        return S_SPACE
-    for c in range(u32(0), u32(CHANNELS)):
-        if pe.channels[c].retired < command.need[c]:
-            return S_DEPENDENCY
-    return S_BUSY
-
-
-@fn
-def choose(pe: Ptr[Pe], unit: u32) -> u32:
+def choose(m: Ptr[Machine], pe: Ptr[Pe], unit: u32) -> u32:
     """The channel whose head starts next on a unit: the older ready one. NONE_READY + cause when none may."""
-    a = head_state(pe, unit)
-    b = head_state(pe, unit + UNITS)
+    a = head_state(m, pe, unit)
+    b = head_state(m, pe, unit + UNITS)
     if a == S_BUSY and b == S_BUSY:
         first = addr(pe.channels[unit])
         second = addr(pe.channels[unit + UNITS])
@@ -120,25 +99,35 @@ def local_memory(m: Ptr[Machine], pe: Ptr[Pe], start: u64, end: u64, moved: u64)
 
 
 @fn
-def start_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> None:
-    """Start a channel's head on MLU, DPE, RE or SE."""
+def occupy(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, start: u64, end: u64) -> None:
+    """Let a channel's head run on a unit from `start` to `end`."""
     u = addr(pe.units[unit])
     channel = addr(pe.channels[n])
     command = addr(channel.ring[channel.started & RING_MASK])
-    start = command.issued + u64(m.chip.cp_dispatch)
-    if start < now:
-        start = now
-    info = addr(m.ops[command.op])
-    cycles = info.timing(addr(m.chip), addr(command.operand[0]))
-    end = local_memory(m, pe, start, start + cycles, local_bytes(command))
     enter(u, S_BUSY, start)
     channel.started += 1
     command.started = start
     command.finished = end
     u.busy = 1
-    u.running = n
     u.end = end
     push_event(m, end, pe.index, unit, u64(n))
+
+
+@fn
+def start_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> None:
+    """Start a channel's head on MLU, DPE, RE or SE; on the reduction network the neighbour's command starts with it."""
+    command = head(pe, n)
+    info = addr(m.ops[command.op])
+    start = max(command.issued + u64(m.chip.cp_dispatch), now)
+    if info.link != NO_LINK:
+        other = addr(m.pe[neighbour(m, pe, command.direction)])
+        partner = partner_channel(m, pe, command)
+        cycles = link_cycles(m, command, head(other, partner))
+        occupy(m, other, unit, partner, start, start + cycles)
+        occupy(m, pe, unit, n, start, start + cycles)
+        return
+    cycles = info.timing(addr(m.chip), addr(command.operand[0]))
+    occupy(m, pe, unit, n, start, local_memory(m, pe, start, start + cycles, local_bytes(command)))
 
 
 @fn
@@ -148,7 +137,7 @@ def start_units(m: Ptr[Machine], pe: Ptr[Pe], now: u64) -> None:
         u = addr(pe.units[unit])
         e = addr(pe.engines[unit])
         if e.active == 0:
-            n = choose(pe, unit)
+            n = choose(m, pe, unit)
             if n < NONE_READY and e.flight < m.chip.fi_commands:
                 enter(u, S_BUSY, now)
                 if start_dma(m, pe, unit, n, now) != 0:
@@ -161,7 +150,7 @@ def start_units(m: Ptr[Machine], pe: Ptr[Pe], now: u64) -> None:
     for unit in range(u32(MLU), u32(UNITS)):
         u = addr(pe.units[unit])
         if u.busy == 0:
-            n = choose(pe, unit)
+            n = choose(m, pe, unit)
             if n < NONE_READY:
                 start_compute(m, pe, unit, n, now)
             else:
