@@ -5,7 +5,6 @@ from __future__ import annotations
 from mtia.isa.lang import Ptr, addr, fn, memcpy, sizeof, u32, u64
 from mtia.isa.xmtia.state import Operand
 
-from .hazards import element_bytes
 from .state import (
     CHANNELS,
     HART_OFF,
@@ -116,15 +115,9 @@ def connect(sender: Ptr[Command], receiver: Ptr[Command]) -> None:
 
 @fn
 def link_cycles(m: Ptr[Machine], a: Ptr[Command], b: Ptr[Command]) -> u64:
-    """Connect two ends and return the clocks that both are busy: the hop, and the slower of network and engine."""
-    receiver = a
-    sender = b
+    """Connect two ends and return the clocks that both are busy."""
     if m.ops[b.op].link == RECEIVES:
-        receiver = b
-        sender = a
-    connect(sender, receiver)
-    o = addr(sender.operand[0])
-    moved = u64(o.rows) * u64(o.cols) * element_bytes(o.dtype)
-    rate = u64(m.chip.noc_reduce_bytes_per_clk)
-    engine = m.ops[receiver.op].timing(addr(m.chip), addr(receiver.operand[0]))
-    return u64(m.chip.noc_reduce_hop_latency) + max(engine, (moved + rate - 1) // rate)
+        connect(a, b)
+    else:
+        connect(b, a)
+    return m.ops[a.op].timing(addr(m.chip), addr(a.operand[0]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mtia.isa import table
 from mtia.isa.table import Instruction
 from mtia.isa.xmtia.codes import Unit
 
@@ -52,7 +51,7 @@ def _tile(row: Instruction, name: str) -> tuple[int, int, int]:
     operand = row.by_name[name]
     if name == "gd":
         return A_READ, _FIELDS[operand.slot], MUST_BE_GLOBAL if row.unit == "fi" else MAY_BE_GLOBAL
-    return A_WRITE if operand.slot == "rd" else A_READ, _FIELDS[operand.slot], NOT_GLOBAL, RECEIVES, SENDS
+    return A_WRITE if operand.slot == "rd" else A_READ, _FIELDS[operand.slot], NOT_GLOBAL
 
 
 def op_of(row: Instruction) -> Op | None:
@@ -68,7 +67,7 @@ def op_of(row: Instruction) -> Op | None:
     index = [k for k, name in enumerate(names) if name == "idx"]
     return Op(
         int(_UNITS[row.timing]),
-        table.all().index(row),
+        0,
         tuple(_tile(row, name) for name in names),
         local[0] if local and row.unit == "fi" else NO_OPERAND,
         index[0] if index else NO_OPERAND,

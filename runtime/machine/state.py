@@ -254,7 +254,7 @@ class OpInfo(Struct):
     """What the command processor knows about an instruction, by table row."""
 
     unit: u32  # codes.Unit, or NO_UNIT for the command processor itself
-    code: u32  # CP: which action; units: index of the meaning
+    code: u32  # CP: which action
     operands: u32
     local: u32  # DMA: which operand is the local tile, NO_OPERAND for none
     index: u32  # DMA: … the index list

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, boolean, fn, u16, u32, u64
+from mtia.isa.xmtia.accumulators import accumulate
 from mtia.isa.xmtia.codes import DType
 from mtia.isa.xmtia.state import TICKS, ChipParams
 
@@ -18,6 +19,7 @@ from .state import (
     NEVER,
     NO_LINK,
     RANK_HART,
+    RECEIVES,
     RING_MASK,
     RUN,
     S_BUSY,
@@ -225,7 +227,11 @@ def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) 
     channel = addr(pe.channels[n])
     command = addr(channel.ring[channel.retired & RING_MASK])
     info = addr(m.ops[command.op])
-    cause = info.meaning(addr(m.chip), addr(command.operand[0]))
+    cause = u32(0)
+    if info.link == NO_LINK:
+        cause = info.meaning(addr(m.chip), addr(command.operand[0]))
+    elif info.link == RECEIVES:
+        cause = accumulate(addr(command.operand[0]), addr(command.operand[1]))
     if cause != 0:
         fault(addr(m.trap), cause, u64(0), u64(0), u32(0))
         blame(m, pe, unit, command, now)
