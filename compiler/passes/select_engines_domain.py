@@ -42,6 +42,24 @@ class Domain:
     inputs: int
 
 
+# Named operations that a builder may leave without maps: operand → loop dimensions; the last is the result.
+NAMED: dict[str, tuple[Map, ...]] = {
+    "linalg.matmul": ((0, 2), (2, 1), (0, 1)),
+    "linalg.batch_matmul": ((0, 1, 3), (0, 3, 2), (0, 1, 2)),
+    "linalg.matvec": ((0, 1), (1,), (0,)),
+    "linalg.vecmat": ((1,), (1, 0), (0,)),
+    "linalg.dot": ((0,), (0,), ()),
+    "linalg.batch_matvec": ((0, 1, 2), (0, 2), (0, 1)),
+}
+# Named operations whose operands all have the iteration's shape.
+ELEMENTWISE = frozenset(
+    "linalg." + name
+    for name in (
+        "exp log abs ceil floor negf reciprocal round sqrt rsqrt square tanh erf add sub mul div div_unsigned max min "
+        "powf select copy map"
+    ).split()
+)
+
 _maps: dict[Any, Map | None] = {}
 
 
@@ -84,6 +102,12 @@ def structure_of(op: Any) -> Structure | None:
         inputs = list(ir.DenseI32ArrayAttr(attributes["operandSegmentSizes"]))[0]
     if "indexing_maps" in attributes:
         return _mapped_structure(attributes, inputs)
+    if name in NAMED:
+        maps = NAMED[name]
+        loops = 1 + max(dim for map_ in maps for dim in map_ if dim is not None)
+        return Structure(maps, tuple(dim not in maps[-1] for dim in range(loops)), inputs)
+    if name not in ELEMENTWISE:
+        return None
     rank = operands[-1].type.rank
     if any(hasattr(value.type, "rank") and value.type.rank != rank for value in operands):
         return None
