@@ -1,0 +1,119 @@
+"""`mtiac bench simulate`: how fast the machine itself is, beside peers on the same host."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mtia.tools.bench.common import Row
+
+__all__ = ["command_program", "rows"]
+
+_MATMUL = """\
+import sys, time, torch
+from mtia.tools.kernels.matmul import matmul
+a, b = (torch.randn(1024, 1024, generator=torch.Generator().manual_seed(i)).half() for i in (0, 1))
+matmul(a[:128, :128].contiguous(), b[:128, :128].contiguous(), block_m=128, block_n=128, block_k=64)
+start = time.perf_counter()
+c = matmul(a, b, block_m=128, block_n=128, block_k=64)
+seconds = time.perf_counter() - start
+assert (c.float() - a.float() @ b.float()).abs().max() < 0.25  # one fp16 rounding at |c| < 256 is at most 0.0625
+print(seconds)
+"""
+
+
+def command_program(count: int) -> str:
+    """PE assembly that issues `count` rounds of four SIMD commands on one element, each depending on the one before."""
+    return f"""
+    .globl _start_commands
+_start_commands:
+    li t0, 0x2000
+    li t1, {(1 << 32) | 64:#x}
+    xm.cb.init cb0, t0, t1
+    li t0, 0x100
+    xm.td.local td0, t0, zero
+    li t0, {(1 << 32) | 1:#x}
+    li t1, {(4 << 32) | 4:#x}
+    xm.td.shape td0, t0, t1
+    li t0, 0x3f800000
+    xm.td.imm td1, t0, zero
+    xm.se.cvt td0, td1
+    li t2, {count}
+loop:
+    xm.se.add td0, td0, td1
+    xm.se.mul td0, td0, td1
+    xm.se.add td0, td0, td1
+    xm.se.neg td0, td0
+    addi t2, t2, -1
+    bnez t2, loop
+    xm.wait zero
+    ret
+"""
+
+
+def _hart_rows(repeats: int) -> Iterator[Row]:
+    from mtia.runtime.machine.hart import measure
+    from mtia.tools.bench import programs
+
+    for kind, suite in (("scalar", programs.SCALAR), ("vector", programs.VECTOR)):
+        for name, function in suite.items():
+            with tempfile.TemporaryDirectory(prefix="mtiac-bench-") as folder:
+                path = Path(folder) / f"{name}.elf"
+                path.write_bytes(programs.executable(name, function))
+                speeds = [measure(path) / 1e6 for _ in range(repeats)]
+            yield _row(f"{kind} {name}", statistics.median(speeds), "M instructions/s", "", 0.0, 400.0)
+
+
+def _row(name: str, value: float, unit: str, peer: str, peer_value: float, floor: float) -> Row:
+    ratio = peer_value / value if peer_value else 0.0
+    return {
+        "name": name, "value": round(value, 4), "unit": unit, "peer": peer, "peer_value": round(peer_value, 4),
+        "ratio": round(ratio, 2), "floor": floor,
+    }  # fmt: skip
+
+
+def _matmul_row(target: str, repeats: int) -> Row:
+    def seconds(**extra: str) -> float:
+        environment = {**os.environ, "MTIA_TARGET": target, **extra}
+        command = [sys.executable, "-c", _MATMUL]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+
+    ours = statistics.median(seconds() for _ in range(repeats))
+    return _row("matmul 1024x1024x1024 fp16", ours, "s", "TRITON_INTERPRET=1", seconds(TRITON_INTERPRET="1"), 30.0)
+
+
+def _command_row(target: str, repeats: int) -> Row:
+    from mtia.compiler.backend.assembled import assemble_program
+    from mtia.runtime.device import Device
+    from mtia.runtime.launch import launch
+
+    device: Any = Device(target)
+    pes = device.chip.pes
+
+    def seconds(count: int) -> float:
+        program = assemble_program(command_program(count), "commands.s", [], None, 1)
+        launch(device, program, (pes,), []).check()
+        start = time.perf_counter()
+        launch(device, program, (pes,), []).check()
+        return time.perf_counter() - start
+
+    few, many = 100, 5100
+    each = [(seconds(many) - seconds(few)) / ((many - few) * 4 * pes) * 1e6 for _ in range(repeats)]
+    return _row("unit command on one element", statistics.median(each), "us", "", 0.0, 0.5)
+
+
+def rows(target: str = "mtia200", repeats: int = 5, only: str = "") -> Iterator[Row]:
+    """Medians: instructions a second of one hart with timing on, a 64-PE matmul, host time per unit command."""
+    if only in "scalar vector hart":
+        yield from _hart_rows(repeats)
+    if only in "matmul":
+        yield _matmul_row(target, min(repeats, 3))
+    if only in "command":
+        yield _command_row(target, repeats)
