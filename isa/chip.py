@@ -181,6 +181,7 @@ class Simd:
     reduce_rows: int = _number(1, 1 << 16)  # rows that one column reduction takes
     int8: int = _number(0, 1)
     fp8: int = _number(0, 1)
+    stochastic: int = _number(0, 1)  # stochastic rounding
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,12 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mtia.isa.lang import Ptr, f32, fn, i64, local, u32, unroll
+from mtia.isa.lang import Ptr, f32, fn, i64, local, u32, u64, unroll
+from mtia.isa.xmtia.codes import Flag
 from mtia.isa.xmtia.elements import store_f32, store_i64
 from mtia.isa.xmtia.state import Operand
+from mtia.isa.xmtia.stochastic import round_run
 from mtia.isa.xmtia.views import CHUNK, at, collapse, run_f32, run_i64
 
 __all__ = ["Function", "affine", "driver", "loop"]
+
+STOCHASTIC = int(Flag.STOCHASTIC)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ def driver(W: Any, table: tuple[tuple[int, Any], ...], sources: int) -> Any:
 
     @fn
     def run(op: u32, o: Ptr[Operand]) -> None:
-        flatten(o)
+        random = o[0].flags & STOCHASTIC != 0
+        if not random:
+            flatten(o)
         result = local(W, CHUNK)
         first = local(W, CHUNK)
         second = local(W, CHUNK)
@@ -93,6 +99,9 @@ def driver(W: Any, table: tuple[tuple[int, Any], ...], sources: int) -> Any:
                 if sources > 2:
                     k = read(o + 3, r, c, n, third)
                 call(op, result, a, b, k, n)
+                if W is f32:
+                    if random:
+                        round_run(o[0].dtype, result, o[0].bits + u64(r * cols + c), n)
                 write(o[0].dtype, result, at(o, r, c), o[0].cstride, n)
 
     return run

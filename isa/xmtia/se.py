@@ -35,7 +35,11 @@ row = extension(
     "Elementwise functions and reductions. Sources lie in LS or RE, destinations in LS (SPACE); all elementwise "
     "operands have the destination's shape or are immediates (SHAPE). When all sources are integers the function is "
     "computed in i64 and the result's low bits are kept; otherwise sources are converted to f32, the result is "
-    "computed in f32 and converted to the destination. Conversions round to nearest even; float to integer truncates "
+    "computed in f32 and converted to the destination. Conversions round to nearest even, or "
+    "stochastically into a destination with flag 1 (elementwise functions and re.drain; chips without it trap, TYPE): "
+    "element n, counted row by row, takes the word w = mix(seed + n) and adds to its magnitude as many high bits of w "
+    "as the conversion cuts off (24 below the normal range) before it cuts; mix(x): x ^= x >> 16, x *= 0x7FEB352D, "
+    "x ^= x >> 15, x *= 0x846CA68B, x ^= x >> 16, modulo 2**32. Float to integer truncates "
     "and saturates, NaN gives 0; fp8 saturates; NaNs become the quiet NaN. u64 is read as i64. A destination may be "
     "one of its own sources; sources that overlap it otherwise are undefined in order. Functions marked `float` do "
     "not take all-integer sources, those marked `integer` no floats (TYPE).",

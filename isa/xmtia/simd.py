@@ -9,7 +9,7 @@ from typing import Any
 
 from mtia.isa.lang import Ptr, boolean, f32, fn, i64, local, select, u32, u64, unroll
 from mtia.isa.xmtia import scalars as plain
-from mtia.isa.xmtia.codes import DType, Form
+from mtia.isa.xmtia.codes import DType, Flag, Form
 from mtia.isa.xmtia.elements import is_integer, store_i64
 from mtia.isa.xmtia.elementwise import affine, driver
 from mtia.isa.xmtia.reduce import column_reduction, row_reduction
@@ -33,6 +33,7 @@ __all__ = ["affine_command", "convert", "cycles", "elementwise_command", "mask_c
 
 FLOATS, INTEGERS = 1, 2  # which sources a function takes
 GLOBAL = int(Form.GLOBAL)
+STOCHASTIC = int(Flag.STOCHASTIC)
 E4M3, E5M2, I8, U64, F64 = (int(t) for t in (DType.E4M3, DType.E5M2, DType.I8, DType.U64, DType.F64))
 SEL = next(code for code, f in enumerate(TERNARY) if f.name == "sel")
 QUANT = next(code for code, f in enumerate(TERNARY) if f.name == "quant")
@@ -83,6 +84,8 @@ def _apply(functions: tuple[Any, ...], sources: int) -> Any:
 
     @fn(inline="never")
     def run(op: u32, kinds: u32, chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
+        if o[0].flags & STOCHASTIC != 0 and chip.se_stochastic == 0:
+            return WRONG_TYPE
         p = local(Operand, sources + 1)
         rows = o[0].rows
         cols = o[0].cols

@@ -31,7 +31,7 @@ class TileReg(Struct):
     cstride: i32
     offset: u64  # local form: from the start of the slot
     inc: i64  # added to `offset` (local) or `base` (global) after each command that names the register
-    bits: u64  # immediate form: the value; global form: what elements outside the valid range read as
+    bits: u64  # the immediate's value; global form: what invalid elements read as; local form: the seed
     base: u64  # global form: address of element (0, …, 0)
     size: Array[u64, MAX_RANK]
     stride: Array[i64, MAX_RANK]
@@ -54,7 +54,7 @@ class Operand(Struct):
     ptr: Ptr[u8]  # host address of element (0, 0)
     rstride: i64  # bytes from row to row
     cstride: i64
-    bits: u64  # immediate value
+    bits: u64  # immediate value, or the seed of stochastic rounding
     rows: u32
     cols: u32
     dtype: u32
@@ -146,6 +146,7 @@ class ChipParams(Struct):
     se_reduce_rows: u32
     se_int8: u32
     se_fp8: u32
+    se_stochastic: u32
     mlu_start: u32
     mlu_bytes_per_clk: u32
     mlu_strided_bytes_per_clk: u32

@@ -102,6 +102,18 @@ def td_imm(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
 
 
 @row(
+    "xm.td.seed td, rs1",
+    "0000101 00000 rs1 001 td 0101011",
+    "Seed of stochastic conversions into the operand (flag 1 of td.local) = rs1; the register's immediate is lost.",
+    timing="alu",
+)
+@fn
+def td_seed(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+    register(h, u32(i.rd)).bits = h.x[i.rs1]
+    return OK
+
+
+@row(
     "xm.gd.base gd, rs1, rs2",
     "0000000 rs2 rs1 010 gd 0101011",
     "Global form: address of element (0, …, 0) = rs1, dtype = rs2[7:0], rank = rs2[15:8] (1 to 4), flags = rs2[23:16].",

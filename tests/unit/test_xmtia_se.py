@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
-from mtia.isa.xmtia.codes import Cause, DType, Form, Space
+from mtia.isa.xmtia.codes import Cause, DType, Flag, Form, Space
 from xmtia_support import NUMPY, Imm, Tile, clocks, equal_bits, random, run
 
 FLOATS = [DType.F32, DType.F16, DType.BF16]
@@ -301,3 +302,43 @@ def test_clocks() -> None:
     assert clocks("se.lut.exp", a, a) == 8 + 4096 // 32
     assert clocks("se.exp", a, a, chip="mtia300") == 8 + 4096 // 128
     assert clocks("se.rsum", np.zeros((64, 1), np.float32), a) == 8 + 4096 // 32
+
+
+def mix(x: Any) -> Any:
+    """The generator of stochastic rounding, as the manual states it."""
+    x = x.astype(np.uint32)
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))
+
+
+@pytest.mark.parametrize("dtype", [DType.F16, DType.BF16, DType.E4M3, DType.E5M2])
+@pytest.mark.parametrize("shape", [(3, 500), (200, 2)])
+def test_stochastic_rounding(dtype: DType, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(9)
+    x = (rng.standard_normal(shape) * 2.0 ** rng.integers(-20, 5, shape)).astype(np.float32)
+    x.reshape(-1)[:4] = [np.nan, 0.0, 1.0, -0.5]
+    d = np.zeros(shape, NUMPY[dtype])
+    tile = Tile(d, flags=Flag.STOCHASTIC, seed=12345)
+    assert run("se.cvt", tile, x) == Cause.TYPE
+    assert run("se.cvt", tile, x, chip="mtia300") == 0
+    nearest = ml_dtypes.finfo(NUMPY[dtype])
+    quantum = 2.0 ** (np.maximum(np.floor(np.log2(np.abs(x) + 1e-30)), nearest.minexp) - nearest.nmant)
+    places = np.abs(x.astype(np.float64)) / quantum
+    word = mix(np.arange(x.size).reshape(shape) + 12345)
+    normal = np.abs(x) >= 2.0**nearest.minexp
+    cut = np.where(normal, 23 - nearest.nmant, 24)
+    chance = np.floor(word / 2.0 ** (32 - cut)) / 2.0**cut
+    up = np.where(normal, places - np.floor(places) + chance >= 1, places - np.floor(places) > chance)
+    with np.errstate(all="ignore"):
+        expected = np.copysign((np.floor(places) + up) * quantum, x).astype(np.float32)
+    assert equal_bits(d, store(np.where(np.isnan(x), x, expected), dtype))
+
+
+def test_stochastic_rounding_keeps_the_mean() -> None:
+    x = np.full((64, 256), 1 + 2.0**-9, np.float32)
+    d = np.zeros(x.shape, NUMPY[DType.BF16])
+    assert run("se.cvt", Tile(d, flags=Flag.STOCHASTIC, seed=7), x, chip="mtia300") == 0
+    assert set(d.astype(np.float32).reshape(-1).tolist()) == {1.0, 1 + 2.0**-7}
+    share = (d.astype(np.float32) > 1).mean()
+    assert abs(share - 0.25) < 5 * (0.25 * 0.75 / x.size) ** 0.5

@@ -44,8 +44,11 @@ class Tile:
         space: Space = Space.LS,
         form: Form = Form.LOCAL,
         valid: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
+        flags: int = 0,
+        seed: int = 0,
     ) -> None:
         self.array, self.space, self.form, self.valid = array, space, form, valid
+        self.flags, self.seed = flags, seed
         self.dtype = CODES[array.dtype] if dtype is None else dtype
 
 
@@ -74,6 +77,7 @@ def operands(items: tuple[Any, ...]) -> Any:
         tile = item if isinstance(item, Tile) else Tile(item)
         array = tile.array
         o.form, o.dtype, o.space = int(tile.form), int(tile.dtype), int(tile.space)
+        o.flags, o.bits = int(tile.flags), tile.seed
         o.ptr = array.ctypes.data
         o.rows, o.cols = array.shape
         o.rstride, o.cstride = array.strides
