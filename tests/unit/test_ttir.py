@@ -131,3 +131,165 @@ def test_attention_with_block_pointers() -> None:
     module = compiled(attention.attention_blocks, types, HEAD=dim, BLOCK_M=32, BLOCK_N=16)
     launch(module, [2, heads], q, k, v, out, 0.2, length)
     np.testing.assert_allclose(out, attention_reference(q, k, v, 0.2, True), rtol=4e-3, atol=2e-3)
+
+
+def floats(*shape: int) -> Any:
+    return rng().standard_normal(shape).astype(np.float32)
+
+
+def test_gather_of_elements() -> None:
+    from corners import pick
+
+    x, index, out = floats(50), rng().integers(0, 80, 32).astype(np.int32), np.zeros(32, np.float32)
+    launch(compiled(pick, "*fp32 *i32 *fp32 i32 i32", BLOCK=32), [1], x, index, out, 30, 50)
+    want = np.where(index < 50, x[np.minimum(index, 49)], -1)
+    want[30:] = 0
+    np.testing.assert_array_equal(out, want)
+
+
+@pytest.mark.parametrize("kind", ["i32", "i64"])
+def test_gather_of_rows(kind: str) -> None:
+    from corners import embed
+
+    table, index = floats(40, 16), rng().integers(0, 40, 21).astype(f"int{kind[1:]}")
+    out = np.zeros((21, 16), np.float32)
+    module = compiled(embed, f"*fp32 *{kind} *fp32 i32 i32", ROWS=8, COLS=16)
+    assert "mtia.dma_in_indexed" in str(module)
+    launch(module, [3], table, index, out, 21, 16)
+    np.testing.assert_array_equal(out, table[index] * 2)
+
+
+def test_scatter() -> None:
+    from corners import spread
+
+    x, index, out = floats(16), rng().permutation(16).astype(np.int32), np.zeros(32, np.float32)
+    launch(compiled(spread, "*fp32 *i32 *fp32", BLOCK=16), [1], x, index, out)
+    np.testing.assert_array_equal(out[2 * index], x)
+
+
+def test_masks_that_are_no_ranges() -> None:
+    from corners import triangle
+
+    x, out = floats(16, 16), np.full((16, 16), 5, np.float32)
+    launch(compiled(triangle, "*fp32 *fp32", N=16), [1], x, out)
+    even = np.add.outer(np.arange(16), np.arange(16)) % 2 == 0
+    np.testing.assert_array_equal(out, np.where(even, np.tril(x), 5))
+
+
+def test_scans() -> None:
+    from corners import scans
+
+    x = floats(4, 8)
+    total, back, decayed = np.zeros((3, 4, 8), np.float32)
+    launch(compiled(scans, "*fp32 *fp32 *fp32 *fp32", R=4, C=8), [1], x, total, back, decayed)
+    want = x.copy()
+    for column in range(1, 8):
+        want[:, column] += want[:, column - 1] / 2
+    np.testing.assert_allclose(total, np.cumsum(x, 1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(back, np.cumsum(x[::-1], 0)[::-1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(decayed, want, rtol=1e-5, atol=1e-6)
+
+
+def test_histogram() -> None:
+    from corners import counts
+
+    x, out = rng().integers(0, 16, 64).astype(np.int32), np.zeros(16, np.int32)
+    launch(compiled(counts, "*i32 *i32", BLOCK=64, BINS=16), [1], x, out)
+    np.testing.assert_array_equal(out, np.bincount(x, minlength=16))
+
+
+def test_atomics() -> None:
+    from corners import atomics
+
+    x = np.abs(floats(40))
+    total, most = np.zeros(1, np.float32), np.zeros(4, np.float32)
+    lock, old = np.zeros(1, np.int32), np.zeros(3, np.int32)
+    launch(compiled(atomics, "*fp32 *fp32 *fp32 *i32 *i32 i32", BLOCK=16), [3], x, total, most, lock, old, 40)
+    np.testing.assert_allclose(total, x.sum(), rtol=1e-5)
+    np.testing.assert_array_equal(most, x.reshape(10, 4).max(0))
+    np.testing.assert_array_equal(old, [0, 1, 2])
+    assert lock[0] == 3
+
+
+def test_early_return_and_while() -> None:
+    from corners import early
+
+    x, out = np.array([1, 2, 3, 7, 27], np.int32), np.full(5, -1, np.int32)
+    launch(compiled(early, "*i32 *i32 i32"), [5], x, out, 4)
+    np.testing.assert_array_equal(out, [0, 1, 7, 16, -1])
+
+
+def test_shapes() -> None:
+    from corners import shuffle
+
+    n = 16
+    x, y, out = floats(n), floats(2, n)[1], np.zeros(6 * n, np.float32)
+    launch(compiled(shuffle, "*fp32 *fp32 *fp32", N=n), [1], x, y, out)
+    np.testing.assert_array_equal(out[:n], x - y + x[::-1])
+    np.testing.assert_array_equal(out[n : 3 * n], np.concatenate([x, y]))
+    np.testing.assert_array_equal(out[3 * n : 5 * n], np.concatenate([y, x]))
+    np.testing.assert_array_equal(out[5 * n :], np.sort(x))
+
+
+@pytest.mark.parametrize(("start", "size"), [(0, 40), (30, 40), (5, 7), (12, 16)])
+def test_wrapped_offsets(start: int, size: int) -> None:
+    from corners import wrap
+
+    x, out = floats(64), np.zeros(16, np.float32)
+    launch(compiled(wrap, "*fp32 *fp32 i32 i32", BLOCK=16), [1], x, out, start, size)
+    np.testing.assert_array_equal(out, x[(start + np.arange(16)) % size])
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5])
+def test_carried_pointers_that_swap(turns: int) -> None:
+    from corners import swap
+
+    a, b, out = floats(16), floats(2, 16)[1], np.zeros(16, np.float32)
+    module = compiled(swap, "*fp32 *fp32 *fp32 i32", BLOCK=16)
+    launch(module, [1], a, b, out, turns)
+    left, right = (a, b) if turns % 2 == 0 else (b, a)
+    want = np.zeros(16, np.float32)
+    want[(np.arange(16) + turns * (turns - 1) // 2) % 16] = left * 2 + right + (b if turns > 2 else a)[0]
+    np.testing.assert_allclose(out, want, rtol=1e-6)
+
+
+def test_integer_dot() -> None:
+    from corners import small_dot
+
+    a, b = rng().integers(-100, 100, (2, 16, 16)).astype(np.int8)
+    out = np.zeros((16, 16), np.int32)
+    launch(compiled(small_dot, "*i8 *i8 *i32", N=16), [1], a, b, out)
+    np.testing.assert_array_equal(out, a.astype(np.int32) @ b.astype(np.int32))
+
+
+def test_fp32_dot_is_ieee_unless_asked() -> None:
+    from corners import small_dot
+
+    assert "tf32" not in str(compiled(small_dot, "*fp32 *fp32 *fp32", N=16))
+
+
+def test_descriptors() -> None:
+    from corners import describe, described
+
+    x, out = floats(20, 28), np.zeros((20, 28), np.float32)
+    launch(compiled(describe, "*fp32 *fp32 i32 i32", BLOCK=16), [2, 2], x, out, 20, 28)
+    np.testing.assert_array_equal(out, x + 1)
+    block = np.zeros((16, 16), np.float32)
+    launch(compiled(described, "tensordesc<fp32[16,16]> *fp32", N=16), [1], x, 20, 28, 28, 1, block)
+    want = np.zeros((16, 16), np.float32)
+    want[:16, :16] = x[1:17, 2:18]
+    np.testing.assert_array_equal(block, want)
+
+
+def test_work_on_rows_is_not_repeated_for_every_column() -> None:
+    from corners import normalise
+
+    x, out = floats(8, 16), np.zeros((8, 16), np.float32)
+    module = compiled(normalise, "*fp32 *fp32", R=8, C=16)
+    launch(module, [1], x, out)
+    want = x / np.sqrt((x * x).sum(1, keepdims=True) + 1) + x.max(0)
+    np.testing.assert_allclose(out, want, rtol=1e-5, atol=1e-6)
+    lines = str(module).splitlines()
+    (where,) = [number for number, line in enumerate(lines) if "math.rsqrt" in line]
+    loop = next(line for line in reversed(lines[:where]) if "linalg.generic" in line)
+    assert 'iterator_types = ["parallel"]' in loop
