@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -89,11 +90,23 @@ def to_ttir(
     ir.load_dialects(context)
     target = GPUTarget("mtia", "mtia", 1)
     try:
-        module = source.make_ir(target, options or SourceOptions(), dict(CODEGEN), dict(module_map or {}), context)
+        with _ieee_by_default():
+            module = source.make_ir(target, options or SourceOptions(), dict(CODEGEN), dict(module_map or {}), context)
     except CompilationError as error:
         raise _user_error(error, function) from error
     optimise(module)
     return str(module.str()) if hasattr(module, "str") else str(module)
+
+
+@contextmanager
+def _ieee_by_default() -> Iterator[None]:
+    """An fp32 `tl.dot` that names no precision is IEEE fp32, where Triton would write tf32."""
+    from triton import knobs
+
+    with knobs.language.scope():
+        if knobs.language.fp32_default is None:
+            knobs.language.fp32_default = "ieee"
+        yield
 
 
 def _user_error(error: Any, function: Any) -> UserError:

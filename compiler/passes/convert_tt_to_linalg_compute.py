@@ -28,7 +28,7 @@ def _dot(c: Converter, op: Any) -> None:
     kind = linalg.MatmulOp if len(acc.type.shape) == 2 else linalg.BatchMatmulOp
     product = kind([acc.type], [a, b], [acc])
     linalg.fill_builtin_region(product.operation)
-    if "inputPrecision" in op.attributes:
+    if "inputPrecision" in op.attributes and isinstance(a.type.element_type, ir.F32Type):
         product.operation.attributes["mtia.precision"] = op.attributes["inputPrecision"]
     c.set(op.result, product.results[0])
 

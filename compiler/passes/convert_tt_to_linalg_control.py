@@ -141,7 +141,7 @@ def _attempts(c: Converter, op: Any, count: int, build_once: Callable[[list[bool
     formulas = [True] * count
     block = ir.InsertionPoint.current.block
     while True:
-        before, casts = len(list(block.operations)), dict(c.index.casts)
+        before, casts = [op.operation for op in block.operations][-1:], dict(c.index.casts)
         try:
             build_once(formulas)
             return
@@ -150,8 +150,10 @@ def _attempts(c: Converter, op: Any, count: int, build_once: Callable[[list[bool
                 raise refuse(op, "carries pointers into different arguments") from None
             formulas[misfit.number] = False
             c.index.casts = casts
-            for stale in reversed(list(block.operations)[before:]):
-                stale.operation.erase()
+            for stale in reversed([op.operation for op in block.operations]):
+                if before and stale == before[0]:
+                    break
+                stale.erase()
 
 
 def _initial(c: Converter, values: Sequence[Any], formulas: Sequence[bool]) -> tuple[list[Slot], list[Any], list[int]]:

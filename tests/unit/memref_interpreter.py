@@ -60,6 +60,31 @@ class Memory:
         self.flat[places] = np.broadcast_to(np.asarray(values), places.shape).astype(self.flat.dtype)
 
 
+class Everything:
+    """All arrays of a launch as one array indexed by address / size, shifted by a base address."""
+
+    size = 1 << 62
+
+    def __init__(self, arrays: Sequence[Any], base: int, dtype: Any) -> None:
+        self.arrays, self.base, self.dtype = arrays, base, np.dtype(dtype)
+
+    def _find(self, place: int) -> Any:
+        address = self.base + place * self.dtype.itemsize
+        for array in self.arrays:
+            start = address - array.ctypes.data
+            if 0 <= start <= array.nbytes - self.dtype.itemsize:
+                return array.view(np.uint8)[start : start + self.dtype.itemsize].view(self.dtype)
+        raise AssertionError("access outside the memory")
+
+    def __getitem__(self, places: Any) -> Any:
+        found = [self._find(int(place))[0] for place in np.ravel(places)]
+        return np.asarray(found, self.dtype).reshape(np.shape(places))[()]
+
+    def __setitem__(self, places: Any, values: Any) -> None:
+        for place, value in zip(np.ravel(places), np.ravel(np.broadcast_to(values, np.shape(places))), strict=True):
+            self._find(int(place))[0] = value
+
+
 def fresh(shape: Sequence[int], dtype: Any) -> Memory:
     """Unspecified local memory, filled with something conspicuous."""
     size = math.prod(shape)
@@ -138,8 +163,8 @@ COMPARE_F = {1: "equal", 2: "greater", 3: "greater_equal", 4: "less", 5: "less_e
 class Interpreter:
     """Evaluates the operations of one program."""
 
-    def __init__(self, program: Sequence[int], grid: Sequence[int]) -> None:
-        self.program, self.grid = program, grid
+    def __init__(self, program: Sequence[int], grid: Sequence[int], arrays: Sequence[Any]) -> None:
+        self.program, self.grid, self.arrays = program, grid, arrays
         self.values: dict[Any, Any] = {}
         self.indices: list[Any] = []
 
@@ -257,10 +282,19 @@ class Interpreter:
         value, memory, *at = args
         memory.flat[self._place(memory, at)] = value
 
-    def _place(self, memory: Memory, at: Sequence[Any]) -> int:
-        place = memory.offset + sum(int(i) * stride for i, stride in zip(at, memory.strides, strict=True))
-        assert 0 <= place < memory.flat.size, "access outside the memory"
-        return place
+    def _place(self, memory: Memory, at: Sequence[Any]) -> Any:
+        steps = (np.asarray(i, np.int64) * stride for i, stride in zip(at, memory.strides, strict=True))
+        place = np.asarray(memory.offset + sum(steps))
+        assert (place >= 0).all() and (place < memory.flat.size).all(), "access outside the memory"
+        return place[()]
+
+    def memref_extract_aligned_pointer_as_index(self, op: Any, args: list[Any]) -> list[Any]:
+        flat = args[0].flat
+        return [np.int64(flat.base if isinstance(flat, Everything) else flat.ctypes.data)]
+
+    def mtia_memory_at(self, op: Any, args: list[Any]) -> list[Any]:
+        flat = Everything(self.arrays, int(args[0]), dtype_of(op.results[0].type))
+        return [Memory(flat, 0, (flat.size,), (1,))]
 
     def memref_copy(self, op: Any, args: list[Any]) -> None:
         args[1].write(args[0].read())
@@ -423,7 +457,8 @@ def launch(module: Any, grid: Sequence[int], *arguments: Any) -> None:
             known.append(Memory(value.reshape(-1), 0, (value.size,), (1,)))
         else:
             known.append(np.asarray(value).astype(dtype_of(argument.type)))
+    arrays = [memory.flat for memory in known if isinstance(memory, Memory)]
     grid = (*grid, 1, 1)[:3]
     with np.errstate(all="ignore"):
         for z, y, x in itertools.product(*map(range, reversed(grid))):
-            Interpreter((x, y, z), grid).block(entry, known)
+            Interpreter((x, y, z), grid, arrays).block(entry, known)
