@@ -22,7 +22,7 @@ F32, F16, BF16, TF32, E4M3, E5M2, I8, U8, I32 = (
 )
 ROWS, COLUMNS = 8, 32  # of a register tile: two vectors a row
 LANES = 16
-K_BLOCK, N_BLOCK = 128, 64
+K_BLOCK, M_BLOCK, N_BLOCK = 128, 64, 64
 
 
 def _tile(W: Any) -> Any:
@@ -142,24 +142,46 @@ def _block(W: Any, load: Any) -> Any:
                     Ptr[W](u64(p + j * acc.cstride))[0] = tile[i * COLUMNS + j]
 
     @fn
+    def eight_rows(
+        zero: u32, acc: Ptr[Operand], rows: Ptr[W], packed: Ptr[W], m: i64, n: i64, ks: i64, ns: i64
+    ) -> None:
+        """Up to 8 rows of acc from row m, against a packed block of b."""
+        part = local(W, ROWS * COLUMNS)
+        ms = min(i64(ROWS), i64(acc.rows) - m)
+        for j in range(0, ns, COLUMNS):
+            js = min(i64(COLUMNS), ns - j)
+            if zero != 0:
+                for i in range(i64(ROWS * COLUMNS)):
+                    part[i] = W(0)
+            else:
+                read_acc(part, acc, m, n + j, ms, js)
+            tile(part, rows, packed + j, ks)
+            write_acc(part, acc, m, n + j, ms, js)
+
+    @fn(inline="never")
     def strip(zero: u32, acc: Ptr[Operand], a: Ptr[Operand], packed: Ptr[W], k: i64, n: i64, ks: i64, ns: i64) -> None:
         """All rows of acc, against a packed block of b."""
         rows = local(W, ROWS * K_BLOCK)
-        part = local(W, ROWS * COLUMNS)
-        ma = i64(acc.rows)
-        for m in range(0, ma, ROWS):
-            ms = min(i64(ROWS), ma - m)
-            for i in range(ms):
+        for m in range(0, i64(acc.rows), ROWS):
+            for i in range(min(i64(ROWS), i64(acc.rows) - m)):
                 load(a.dtype, rows + i * K_BLOCK, at(a, m + i, k), a.cstride, ks)
-            for j in range(0, ns, COLUMNS):
-                js = min(i64(COLUMNS), ns - j)
-                if zero != 0:
-                    for i in range(i64(ROWS * COLUMNS)):
-                        part[i] = W(0)
-                else:
-                    read_acc(part, acc, m, n + j, ms, js)
-                tile(part, rows, packed + j, ks)
-                write_acc(part, acc, m, n + j, ms, js)
+            eight_rows(zero, acc, rows, packed, m, n, ks, ns)
+
+    @fn(inline="never")
+    def strip_turned(
+        zero: u32, acc: Ptr[Operand], a: Ptr[Operand], packed: Ptr[W], k: i64, n: i64, ks: i64, ns: i64
+    ) -> None:
+        """The same where the columns of a are contiguous: read along them, M_BLOCK rows at a time."""
+        rows = local(W, M_BLOCK * K_BLOCK)
+        column = local(W, M_BLOCK)
+        for m in range(0, i64(acc.rows), M_BLOCK):
+            ms = min(i64(M_BLOCK), i64(acc.rows) - m)
+            for i in range(ks):
+                load(a.dtype, column, at(a, m, k + i), a.rstride, ms)
+                for j in range(ms):
+                    rows[j * K_BLOCK + i] = column[j]
+            for j in range(0, ms, ROWS):
+                eight_rows(zero, acc, rows + j * K_BLOCK, packed, m + j, n, ks, ns)
 
     @fn(inline="never")
     def multiply(zero: u32, acc: Ptr[Operand], a: Ptr[Operand], b: Ptr[Operand]) -> None:
@@ -167,6 +189,7 @@ def _block(W: Any, load: Any) -> Any:
         column = local(W, K_BLOCK)
         depth = i64(a.cols)
         width = i64(acc.cols)
+        turned = a.rstride == i64(size_of(a.dtype)) and a.cstride != a.rstride
         if depth == 0 and zero != 0:
             strip(u32(1), acc, a, packed, i64(0), i64(0), i64(0), width)
         for k in range(0, depth, K_BLOCK):
@@ -177,7 +200,10 @@ def _block(W: Any, load: Any) -> Any:
             for n in range(0, width, N_BLOCK):
                 ns = min(i64(N_BLOCK), width - n)
                 pack_b(packed, column, b, k, n, ks, ns)
-                strip(first, acc, a, packed, k, n, ks, ns)
+                if turned:
+                    strip_turned(first, acc, a, packed, k, n, ks, ns)
+                else:
+                    strip(first, acc, a, packed, k, n, ks, ns)
 
     return multiply
 
