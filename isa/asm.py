@@ -20,7 +20,7 @@ from mtia.isa.decode import decode, walk
 from mtia.isa.encode import encode
 from mtia.isa.errors import UserError
 from mtia.isa.expressions import Scope, constant_instructions, evaluate, is_register_like
-from mtia.isa.operands import KINDS, Operand
+from mtia.isa.operands import Operand, fixed_register
 from mtia.isa.pseudo import PSEUDO
 
 __all__ = ["DATA_BASE", "TEXT_BASE", "Program", "Section", "assemble", "disassemble", "listing"]
@@ -233,7 +233,7 @@ class _Assembler:
         """Take one operand, or the fixed register that the syntax asks for."""
         if name in row.by_name:
             values[name] = self.value(row, row.by_name[name], arg, scope, address)
-        elif arg.data != "name" or KINDS["x"].names.get(str(arg.children[0])) != KINDS["x"].names[name]:
+        elif arg.data != "name" or fixed_register(str(arg.children[0])) != fixed_register(name):
             raise self.fail(f"{row.name}: `{name}` is expected here", arg)
 
     def value(self, row: table.Instruction, operand: Operand, arg: Tree[Token], scope: Scope, address: int) -> int:

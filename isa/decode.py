@@ -35,7 +35,7 @@ class Fields:
     rs2: int = 0
     rs3: int = 0
     imm: int = 0
-    rm: int = 0
+    rm: int = 7
     vm: int = 1
 
 

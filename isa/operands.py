@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-__all__ = ["CATALOG", "KINDS", "Kind", "Operand", "Piece", "parse_token"]
+__all__ = ["CATALOG", "KINDS", "Kind", "Operand", "Piece", "fixed_register", "parse_token"]
 
 _INTEGER = "zero ra sp gp tp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 t3 t4 t5 t6".split()
 _FLOAT = (
@@ -107,6 +107,15 @@ KINDS: dict[str, Kind] = {
         _named("vma", "mask policy", {"mu": 0, "ma": 1}, slot="imm", shift=7),
     )
 }  # fmt: skip
+
+
+def fixed_register(name: str) -> tuple[str, int] | None:
+    """Return kind and number of a register that a syntax names outright, as `sp` or `v0`."""
+    for kind in (KINDS["x"], KINDS["v"]):
+        if name in kind.names:
+            return kind.name, kind.names[name]
+    return None
+
 
 # operand name -> (kind, width in bits when the encoding gives no [bits], written, read)
 CATALOG: dict[str, tuple[str, int, bool, bool]] = {

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache, cached_property
 
-from mtia.isa.operands import KINDS, Operand, Piece, parse_token
+from mtia.isa.operands import KINDS, Operand, Piece, fixed_register, parse_token
 
 __all__ = ["Extension", "Flow", "Instruction", "TableError", "all", "extension", "find"]
 
@@ -208,8 +208,8 @@ def _layout(
 
 def _check_row(row: Instruction, mentioned: set[str]) -> None:
     known = set(row.by_name)
-    fixed = set(KINDS["x"].names) - known
-    written = [element for element, _ in row.elements if re.match(r"[a-z]", element) and element not in fixed]
+    words = {element for element, _ in row.elements if re.match(r"[a-z]", element)}
+    written = [word for word in words if word in known or not fixed_register(word)]
     for what, names in (("syntax", set(written)), ("`reads` or `excludes`", mentioned)):
         if names - known:
             raise TableError(f"{row.name}: the {what} names {sorted(names - known)}, the encoding does not")

@@ -166,20 +166,22 @@ _ORDERS = (
     (".aqrl", "11", " Acquire and release."),
 )
 for _letter, _kind, _low in (("w", i32, "010"), ("d", i64, "011")):
+    _lr, _sc = _load_reserved(_kind), _store_conditional(_kind)
+    _meanings = {name: _amo(_kind, make(_kind)) for name, make, _, _ in _AMOS}
     for _suffix, _bits, _order in _ORDERS:
         row(
             f"lr.{_letter}{_suffix} rd, (rs1)", f"00010 {_bits} 00000 rs1 {_low} rd 0101111",
             f"x[rd] = sign-extended memory at x[rs1]; the address is reserved.{_order}",
-            timing="load", meaning=_load_reserved(_kind),
+            timing="load", meaning=_lr,
         )  # fmt: skip
         row(
             f"sc.{_letter}{_suffix} rd, rs2, (rs1)", f"00011 {_bits} rs2 rs1 {_low} rd 0101111",
             f"If x[rs1] is still reserved: memory = x[rs2], x[rd] = 0; else x[rd] = 1.{_order}",
-            timing="amo", meaning=_store_conditional(_kind),
+            timing="amo", meaning=_sc,
         )  # fmt: skip
-        for _name, _make, _high, _text in _AMOS:
+        for _name, _, _high, _text in _AMOS:
             row(
                 f"{_name}.{_letter}{_suffix} rd, rs2, (rs1)", f"{_high} {_bits} rs2 rs1 {_low} rd 0101111",
                 f"old = memory at x[rs1]; memory = {_text}; x[rd] = old, sign-extended.{_order}",
-                timing="amo", meaning=_amo(_kind, _make(_kind)),
+                timing="amo", meaning=_meanings[_name],
             )  # fmt: skip

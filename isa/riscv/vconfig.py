@@ -1,0 +1,72 @@
+# mypy: disable-error-code="valid-type, no-any-return, operator"
+"""V: vector configuration."""
+
+from __future__ import annotations
+
+from mtia.isa.lang import Fn, Ptr, fn, select, u32, u64
+from mtia.isa.state import DUMP, OK, VLENB, Hart, Insn
+from mtia.isa.table import extension
+
+row = extension("V", "Vectors of 512 bits in 32 registers. Tail and masked-off elements keep their values.")
+
+
+@fn
+def configure(h: Ptr[Hart], vtype: u64) -> None:
+    """Set vtype and what follows from it; an unsupported one sets vill and vl = 0."""
+    lmul = vtype & 7
+    sew = vtype >> 3 & 7
+    eighths = u32(8) << u32(lmul)
+    if lmul > 4:
+        eighths = u32(8) >> u32(8 - lmul)
+    vlmax = u64(eighths) * (VLENB // 8) >> sew
+    # the fractional limit: an element must fit into LMUL · 64 bits
+    if lmul == 4 or sew > 3 or vtype >> 8 != 0 or eighths < u32(1) << u32(sew):
+        h.vtype = u64(1) << 63
+        h.vsew = 0
+        h.vlmul8 = 8
+        h.vlmax = 0
+        return
+    h.vtype = vtype
+    h.vsew = u32(1) << u32(sew)
+    h.vlmul8 = eighths
+    h.vlmax = vlmax
+
+
+def _set(vtype_register: bool, length_immediate: bool) -> Fn:
+    @fn
+    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        vtype = u64(i.imm)
+        if vtype_register:
+            vtype = h.x[i.rs2]
+        wanted = u64(i.rs1)
+        if not length_immediate:
+            wanted = h.x[i.rs1]
+            if i.rs1 == 0:
+                wanted = select(i.rd == DUMP, h.vl, ~u64(0))
+        configure(h, vtype)
+        h.vl = wanted
+        if h.vl > h.vlmax:
+            h.vl = h.vlmax
+        h.vstart = 0
+        h.x[i.rd] = h.vl
+        return OK
+
+    return meaning
+
+
+_TEXT = (
+    "Set the element width, group size and vl = min({0}, VLMAX); x[rd] = vl. An unsupported setting sets vill and vl = 0."
+)
+_KEEP = " x0 as rs1 asks for VLMAX, or keeps vl when rd is x0 too."
+row(
+    "vsetvli rd, rs1, vsew, vlmul, vta, vma", "0000 vma vta vsew vlmul rs1 111 rd 1010111",
+    _TEXT.format("x[rs1]") + _KEEP, timing="vset", meaning=_set(False, False),
+)  # fmt: skip
+row(
+    "vsetivli rd, zimm, vsew, vlmul, vta, vma", "1100 vma vta vsew vlmul zimm 111 rd 1010111",
+    _TEXT.format("zimm"), timing="vset", meaning=_set(False, True),
+)  # fmt: skip
+row(
+    "vsetvl rd, rs1, rs2", "1000000 rs2 rs1 111 rd 1010111", _TEXT.format("x[rs1]") + " The setting is x[rs2]." + _KEEP,
+    timing="vset", meaning=_set(True, False),
+)  # fmt: skip

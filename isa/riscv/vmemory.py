@@ -1,0 +1,217 @@
+# mypy: disable-error-code="valid-type, no-any-return, operator"
+"""V: loads and stores. Whole ranges go in one access; the others element by element, restarting at vstart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mtia.isa.lang import Fn, Ptr, fn, memcpy, u8, u16, u32, u64, unlikely
+from mtia.isa.riscv.vconfig import row
+from mtia.isa.riscv.vector import active, aligned, group
+from mtia.isa.state import EXTERNAL, ILLEGAL, OK, READ, VLENB, WRITE, Hart, Insn, reach
+
+WIDTHS = ((8, u8, "000"), (16, u16, "101"), (32, u32, "110"), (64, u64, "111"))
+
+
+@fn
+def fields_of(i: Ptr[Insn]) -> u64:
+    """Fields of a segment access: 1 to 8."""
+    return u64(i.word >> 29) + 1
+
+
+@fn
+def legal(h: Ptr[Hart], register: u8, eighths: u32, fields: u64) -> u32:
+    """OK when `fields` groups from a register on exist, with vtype set."""
+    one = max(eighths >> 3, u32(1))
+    if h.vsew == 0 or eighths == 0 or not aligned(register, eighths):
+        return ILLEGAL
+    if fields * u64(one) > 8 or u64(register) + fields * u64(one) > 32:
+        return ILLEGAL
+    return OK
+
+
+@fn
+def move(store: u32, memory: u64, register: u64, size: u64) -> None:
+    """Copy one element of 1, 2, 4 or 8 bytes to or from memory."""
+    to = register
+    source = memory
+    if store == WRITE:
+        to = memory
+        source = register
+    if size == 4:
+        Ptr[u32](to)[0] = Ptr[u32](source)[0]
+    elif size == 2:
+        Ptr[u16](to)[0] = Ptr[u16](source)[0]
+    elif size == 8:
+        Ptr[u64](to)[0] = Ptr[u64](source)[0]
+    else:
+        Ptr[u8](to)[0] = Ptr[u8](source)[0]
+
+
+@fn
+def element(
+    h: Ptr[Hart], i: Ptr[Insn], e: u64, address: u64, size: u64, eighths: u32, fields: u64, direction: u32
+) -> u32:
+    """Move the fields of one element; they lie next to each other in memory, a group apart in registers."""
+    p = reach(h, address, size * fields, direction)
+    if unlikely(p == 0):
+        h.vstart = e
+        return EXTERNAL
+    apart = u64(max(eighths >> 3, u32(1))) * VLENB
+    at = group(h, i.rd) + e * size
+    for f in range(fields):
+        move(direction, p + f * size, at + f * apart, size)
+    return OK
+
+
+def _range(direction: int) -> Fn:
+    """Move `size` bytes between one address range and registers from rd on."""
+
+    @fn
+    def run(h: Ptr[Hart], i: Ptr[Insn], size: u64) -> u32:
+        if size == 0:
+            return OK
+        p = reach(h, h.x[i.rs1], size, direction)
+        if unlikely(p == 0):
+            return EXTERNAL
+        if direction == WRITE:
+            memcpy(Ptr[u8](p), Ptr[u8](group(h, i.rd)), size)
+        else:
+            memcpy(Ptr[u8](group(h, i.rd)), Ptr[u8](p), size)
+        return OK
+
+    return run
+
+
+def _strided(width: int, direction: int, unit: bool) -> Fn:
+    """Elements of a fixed width at a constant distance."""
+    size = width // 8
+    whole = _range(direction)
+
+    @fn
+    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        fields = fields_of(i)
+        eighths = u32(0)
+        if h.vsew != 0:
+            eighths = h.vlmul8 * size // h.vsew
+        status = legal(h, i.rd, eighths, fields)
+        if unlikely(status != OK):
+            return status
+        if unit and i.vm != 0 and fields == 1 and h.vstart == 0:
+            return whole(h, i, h.vl * size)
+        stride = fields * size
+        if not unit:
+            stride = h.x[i.rs2]
+        for e in range(h.vstart, h.vl):
+            if active(h, i, e):
+                status = element(h, i, e, h.x[i.rs1] + e * stride, size, eighths, fields, direction)
+                if unlikely(status != OK):
+                    return status
+        h.vstart = 0
+        return OK
+
+    return meaning
+
+
+def _indexed(kind: Any, direction: int) -> Fn:
+    """Elements of SEW at byte offsets from a vector of a fixed width."""
+    size = kind.size
+
+    @fn
+    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        fields = fields_of(i)
+        status = legal(h, i.rd, h.vlmul8, fields)
+        if unlikely(status != OK):
+            return status
+        if unlikely(not aligned(i.rs2, h.vlmul8 * size // h.vsew)):
+            return ILLEGAL
+        offsets = Ptr[kind](group(h, i.rs2))
+        for e in range(h.vstart, h.vl):
+            if active(h, i, e):
+                address = h.x[i.rs1] + u64(offsets[e])
+                status = element(h, i, e, address, u64(h.vsew), h.vlmul8, fields, direction)
+                if unlikely(status != OK):
+                    return status
+        h.vstart = 0
+        return OK
+
+    return meaning
+
+
+def _mask(direction: int) -> Fn:
+    whole = _range(direction)
+
+    @fn
+    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        if unlikely(h.vsew == 0):
+            return ILLEGAL
+        status = whole(h, i, (h.vl + 7) >> 3)
+        if status == OK:
+            h.vstart = 0
+        return status
+
+    return meaning
+
+
+def _registers(count: int, direction: int) -> Fn:
+    whole = _range(direction)
+
+    @fn
+    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        if unlikely(u64(i.rd) & (count - 1) != 0):
+            return ILLEGAL
+        return whole(h, i, u64(count * VLENB))
+
+    return meaning
+
+
+_DIRECTIONS = (
+    (READ, "l", "vd", "0000111", "load", "vd[e] = {0} at {1}"),
+    (WRITE, "s", "vs3", "0100111", "store", "{0} at {1} = vs3[e]"),
+)
+
+
+def _declare(direction: int, letter: str, data: str, major: str, what: str, text: str) -> None:
+    timing = f"v{what}"
+    for width, kind, code in WIDTHS:
+        unit, strided = _strided(width, direction, True), _strided(width, direction, False)
+        indexed = _indexed(kind, direction)
+        for fields in range(1, 9):
+            segment = f"seg{fields}" if fields > 1 else ""
+            many = f" and the {fields - 1} after it (in the next register groups)" if fields > 1 else ""
+            nf = f"{fields - 1:03b}"
+            row(
+                f"v{letter}{segment}e{width}.v {data}, (rs1)[, vm]", f"{nf} 0 00 vm 00000 rs1 {code} {data} {major}",
+                text.format(f"the {width}-bit element", f"x[rs1] + e · {width // 8 * fields}") + f"{many}, for active e.",
+                timing=timing, meaning=unit,
+            )  # fmt: skip
+            row(
+                f"v{letter}s{segment}e{width}.v {data}, (rs1), rs2[, vm]",
+                f"{nf} 0 10 vm rs2 rs1 {code} {data} {major}",
+                text.format(f"the {width}-bit element", "x[rs1] + e · x[rs2]") + f"{many}, for active e.",
+                timing=timing, meaning=strided,
+            )  # fmt: skip
+            for order, mop, how in (("u", "01", "any order"), ("o", "11", "in order")):
+                row(
+                    f"v{letter}{order}x{segment}ei{width}.v {data}, (rs1), vs2[, vm]",
+                    f"{nf} 0 {mop} vm vs2 rs1 {code} {data} {major}",
+                    text.format("the element", f"x[rs1] + vs2[e] ({width}-bit offsets)") + f"{many}, {how}.",
+                    timing=timing, meaning=indexed,
+                )  # fmt: skip
+    row(
+        f"v{letter}m.v {data}, (rs1)", f"000 0 00 1 01011 rs1 000 {data} {major}",
+        f"{what.capitalize()} ceil(vl / 8) bytes of a mask at x[rs1].", timing=timing, meaning=_mask(direction),
+    )  # fmt: skip
+    for count in (1, 2, 4, 8):
+        meaning = _registers(count, direction)
+        for width, _, code in WIDTHS if direction == READ else WIDTHS[:1]:
+            name = f"vl{count}re{width}.v" if direction == READ else f"vs{count}r.v"
+            row(
+                f"{name} {data}, (rs1)", f"{count - 1:03b} 0 00 1 01000 rs1 {code} {data} {major}",
+                f"{what.capitalize()} {count} whole register{'s' * (count > 1)} at x[rs1], whatever vl.",
+                timing=timing, meaning=meaning,
+            )  # fmt: skip
+
+
+for _direction in _DIRECTIONS:
+    _declare(*_direction)
