@@ -198,7 +198,7 @@ class Operand:
         """Say why a value cannot be encoded, or None."""
         kind = self.kind
         if kind.register or not kind.number:
-            return None if value in kind.shown and value not in self.excludes else self._expected()
+            return None if self.valid(value) else self._expected()
         if kind.signed:
             least, most = -(1 << self.width - 1), (1 << self.width - 1) - (1 << self.low)
         else:
@@ -211,7 +211,8 @@ class Operand:
 
     def valid(self, value: int) -> bool:
         """Whether a decoded value is a defined one."""
-        return value not in self.excludes and (self.kind.number or value in self.kind.shown)
+        kind = self.kind
+        return value not in self.excludes and (kind.number or value in kind.shown or value == kind.default)
 
     def accepted(self) -> str:
         """Return a phrase for messages: what may be written here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import shutil
 import struct
 import subprocess
@@ -44,10 +45,14 @@ def elf(program: Program) -> bytes:
     )
 
 
-def build(source: str, size: int) -> Program:
-    """Assemble a program whose results are `size` bytes at symbol `out`; it ends by writing them."""
+def build(source: str, inputs: bytes, size: int) -> Program:
+    """Assemble a program that reads `table`, has 8 KiB at `scratch` and ends by writing `size` bytes at `out`."""
     write = f"li a7, 64; li a0, 1; la a1, out; li a2, {size}; ecall; {EXIT}"
-    return assemble(f"{source}\n{write}\n", text_base=TEXT, data_base=DATA)
+    data = f".data\ntable: .zero {len(inputs)}\n.balign 64\nscratch: .zero 8192\nout: .zero {size}"
+    program = assemble(f"la t0, table; la t1, out\n{source}\n{write}\n{data}\n", text_base=TEXT, data_base=DATA)
+    section = program.sections[".data"]
+    filled = dataclasses.replace(section, data=inputs + section.data[len(inputs) :])
+    return dataclasses.replace(program, sections=program.sections | {".data": filled})
 
 
 def run_qemu(program: Program, size: int) -> bytes:

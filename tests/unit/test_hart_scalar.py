@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 
 import pytest
 from hart_runner import QEMU, build, run_qemu, run_reference
@@ -41,7 +42,7 @@ def float_bits(suffix: str, random_: random.Random) -> int:
     return value | ((1 << 64) - (1 << width) if boxed else 0)
 
 
-def inputs(row: table.Instruction, random_: random.Random) -> list[int]:
+def operands(row: table.Instruction, random_: random.Random) -> list[int]:
     """Three input double-words for rs1, rs2, rs3."""
     if row.extension.name in ("F", "D", "Zfh") and any(o.kind.name == "f" and o.reads for o in row.operands):
         source = row.name.split(".")[-1]
@@ -97,12 +98,11 @@ def test_extension_against_qemu(name: str) -> None:
             if row.name == "auipc" and len(text) > 1000:
                 continue
             text.append(case(row, random_, len(text)))
-            data.append(inputs(row, random_))
+            data.append(operands(row, random_))
             names.append(text[-1].split(";")[8:-6])
-    table_text = "\n".join(".dword " + ", ".join(map(str, three)) for three in data)
     size = 24 * len(text)
-    data_text = f".data\ntable: {table_text}\n.balign 64\nscratch: .zero 4096\nout: .zero {size}\n.text"
-    program = build("la t0, table; la t1, out\n" + "\n".join(text) + "\n" + data_text, size)
+    inputs = b"".join(struct.pack("<QQQ", *three) for three in data)
+    program = build("\n".join(text), inputs, size)
     theirs = run_qemu(program, size)
     for exact, compared in ((1, 24), (0, 16)):  # without exact flags only the two result registers
         ours = run_reference(program, size, exact)
