@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from mtia.isa.errors import UserError
 
-__all__ = ["COMMANDS", "Trapped", "main"]
+__all__ = ["COMMANDS", "main"]
 
 # One line each; only the module of the command that runs is imported, which keeps `--help` fast.
 COMMANDS = {
@@ -36,10 +36,6 @@ examples:
   mtiac objdump add_kernel.elf
   mtiac isa xm.se.add
 """
-
-
-class Trapped(Exception):
-    """A program that the machine stopped: cause, place and instruction, ready to print."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,6 +84,12 @@ def _dispatch(arguments: Sequence[str]) -> int:
     raise UserError(f"unknown command '{given.command}'; commands: {', '.join(COMMANDS)}")
 
 
+def _is_trap(error: Exception) -> bool:
+    """Whether the machine stopped the program; its module is loaded only by commands that run one."""
+    faults = sys.modules.get("mtia.runtime.faults")
+    return faults is not None and isinstance(error, faults.MachineTrap)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
@@ -95,9 +97,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    except Trapped as trap:
-        print(f"trap: {trap}", file=sys.stderr)
-        return 3
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -105,6 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if _is_trap(error):
+            print(error, file=sys.stderr)
+            return 3
         if os.environ.get("MTIA_TRACEBACK"):
             raise
         print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
