@@ -179,7 +179,7 @@ class Simd:
     elements_per_clk: int = _rate()
     precise_factor: int = _number(1, 64)  # passes that a precise nonlinear function takes; a LUT form takes one
     reduce_rows: int = _number(1, 1 << 16)  # rows that one column reduction takes
-    int8: int = _number(0, 1)
+    int8: int = _number(0, 1)  # quantisation to and from 8-bit integers; as plain integers they are always there
     fp8: int = _number(0, 1)
     stochastic: int = _number(0, 1)  # stochastic rounding
 

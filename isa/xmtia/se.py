@@ -6,7 +6,15 @@ from typing import Any
 
 from mtia.isa.table import extension
 from mtia.isa.xmtia.se_functions import BINARY, PREDICATES, TABLES, TERNARY, UNARY
-from mtia.isa.xmtia.simd import affine_command, cycles, elementwise_command, mask_command, quant_command, reduction
+from mtia.isa.xmtia.simd import (
+    affine_command,
+    cycles,
+    dequant_command,
+    elementwise_command,
+    mask_command,
+    quant_command,
+    reduction,
+)  # fmt: skip
 
 __all__ = ["TIMINGS"]
 
@@ -28,6 +36,11 @@ REDUCTIONS: tuple[tuple[str, str], ...] = (
 TABLE_CODE = 64  # funct7 of the first table form
 MASK_CODE = 8
 TERNARY_CODES = {"fma": (4, 0), "sel": (4, 1), "clamp": (4, 2), "quant": (5, 0), "dequant": (5, 1)}  # funct3, fmt
+NO_BYTES = " An 8-bit integer traps on chips without int8 quantisation (TYPE)."
+SCALED: dict[str, tuple[str, Any]] = {
+    "quant": (" With an 8-bit float d, rint is left out." + NO_BYTES, quant_command),
+    "dequant": (NO_BYTES, dequant_command),
+}
 TIMINGS: dict[str, Any] = {}
 
 row = extension(
@@ -93,12 +106,12 @@ for code, function in enumerate(TERNARY):
     if function.name not in TERNARY_CODES:
         continue
     funct3, form = TERNARY_CODES[function.name]
-    note = " With an 8-bit float d, rint is left out." if function.name == "quant" else ""
+    note, meaning = SCALED.get(function.name, ("", None))
     _declare(
         f"xm.se.{function.name} d, a, b, c",
         f"c:td {form:02b} b:td a:td {funct3:03b} d:td 1011011",
         function.text + note,
-        quant_command if function.name == "quant" else elementwise_command(TERNARY, code, 3),
+        meaning or elementwise_command(TERNARY, code, 3),
     )
 _declare(
     "xm.se.iota d, a, b, c",

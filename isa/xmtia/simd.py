@@ -29,24 +29,32 @@ from mtia.isa.xmtia.views import (
     work,
 )  # fmt: skip
 
-__all__ = ["affine_command", "convert", "cycles", "elementwise_command", "mask_command", "quant_command", "reduction"]
+__all__ = [
+    "affine_command",
+    "convert",
+    "cycles",
+    "dequant_command",
+    "elementwise_command",
+    "mask_command",
+    "quant_command",
+    "reduction",
+]
 
 FLOATS, INTEGERS = 1, 2  # which sources a function takes
 GLOBAL = int(Form.GLOBAL)
 STOCHASTIC = int(Flag.STOCHASTIC)
-E4M3, E5M2, I8, U64, F64 = (int(t) for t in (DType.E4M3, DType.E5M2, DType.I8, DType.U64, DType.F64))
+E4M3, E5M2, I8, U8, U64, F64 = (int(t) for t in (DType.E4M3, DType.E5M2, DType.I8, DType.U8, DType.U64, DType.F64))
 SEL = next(code for code, f in enumerate(TERNARY) if f.name == "sel")
 QUANT = next(code for code, f in enumerate(TERNARY) if f.name == "quant")
+DEQUANT = next(code for code, f in enumerate(TERNARY) if f.name == "dequant")
 SCALE = next(code for code, f in enumerate(TERNARY) if f.name == "scale")
 
 
 @fn
 def takes(chip: Ptr[ChipParams], dtype: u32) -> boolean:
-    """Whether the engine computes on a type; u8 is the type of masks and always there."""
+    """Whether the engine reads and writes a type; bytes (masks among them) are always there."""
     if dtype == E4M3 or dtype == E5M2:
         return chip.se_fp8 != 0
-    if dtype == I8:
-        return chip.se_int8 != 0
     return dtype <= U64 and dtype != F64 and dtype != 7
 
 
@@ -159,8 +167,26 @@ def quant_command(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
     problem = target_problem(chip, o)
     if problem != 0:
         return problem
+    if quantised(o[0].dtype) and chip.se_int8 == 0:
+        return WRONG_TYPE
     code = select(is_integer(o[0].dtype), u32(QUANT), u32(SCALE))
     return _TERNARY(code, u32(FLOATS), chip, o)
+
+
+@fn
+def dequant_command(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
+    """se.dequant."""
+    problem = target_problem(chip, o)
+    if problem != 0:
+        return problem
+    if quantised(o[1].dtype) and chip.se_int8 == 0:
+        return WRONG_TYPE
+    return _TERNARY(u32(DEQUANT), u32(FLOATS), chip, o)
+
+
+@fn
+def quantised(dtype: u32) -> boolean:
+    return dtype == I8 or dtype == U8
 
 
 _TERNARY = _APPLY[3]

@@ -42,8 +42,6 @@ def store(x: Any, dtype: DType) -> Any:
 @pytest.mark.parametrize("target", [*FLOATS, *INTEGERS, DType.E4M3, DType.E5M2])
 def test_conversions(source: DType, target: DType) -> None:
     chip = "mtia300" if {source, target} & {DType.E4M3, DType.E5M2} else "mtia200"
-    if chip == "mtia300" and DType.I8 in (source, target):
-        pytest.skip("no chip has both")
     rng = np.random.default_rng(1)
     a = random(rng, (5, 333), NUMPY[source], 300.0)
     d = np.zeros(a.shape, NUMPY[target])
@@ -289,7 +287,10 @@ def test_traps() -> None:
     assert run("se.add", f32, f32, Tile(f32, form=Form.GLOBAL)) == Cause.FORM
     assert run("se.cvt", Tile(f32, space=Space.RE), f32) == Cause.SPACE
     assert run("se.cvt", f32, Tile(f32, space=Space.RE)) == 0
-    assert run("se.cvt", f32, i8) == 0 and run("se.cvt", f32, i8, chip="mtia300") == Cause.TYPE
+    one, zero = Imm(1, DType.F32), Imm(0, DType.F32)
+    assert run("se.dequant", f32, i8, one, zero) == 0 and run("se.quant", i8, f32, one, zero) == 0
+    assert run("se.dequant", f32, i8, one, zero, chip="mtia300") == Cause.TYPE
+    assert run("se.quant", i8, f32, one, zero, chip="mtia300") == Cause.TYPE
     assert run("se.cvt", f32, f8) == Cause.TYPE and run("se.cvt", f32, f8, chip="mtia300") == 0
     assert run("se.exp", f32, np.zeros((2, 8), np.int32)) == Cause.TYPE
     assert run("se.mask", i8, f32) == Cause.FORM
