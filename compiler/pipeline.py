@@ -98,26 +98,26 @@ def _llvm(module: Any, job: Job) -> Any:
     return module
 
 
-def _features(options: Options) -> str:
+def _features(job: Job) -> str:
+    """The features of the harts that run the kernel: those with a vector unit only, when it needs one."""
     from mtia.compiler.backend.features import Hart, feature_string
 
-    every_hart_has_vectors = options.chip.hart.vector_mask == (1 << options.chip.hart.count) - 1
-    return feature_string(
-        Hart.PORTABLE if options.hart_only else Hart.VECTOR if every_hart_has_vectors else Hart.SCALAR
-    )
+    hart = job.options.chip.hart
+    vectors = job.metadata.get("vector", False) or hart.vector_mask == (1 << hart.count) - 1
+    return feature_string(Hart.PORTABLE if job.options.hart_only else Hart.VECTOR if vectors else Hart.SCALAR)
 
 
 def _ll(module: Any, job: Job) -> str:
     from mtia.compiler.passes.lower_pe_to_llvm import to_llvm_ir
 
-    return to_llvm_ir(module, _features(job.options))
+    return to_llvm_ir(module, _features(job))
 
 
 def _elf(text: str, job: Job) -> bytes:
     from mtia.compiler.backend import linker, worker
     from mtia.compiler.passes.lower_pe_to_llvm import ENTRY_PREFIX
 
-    code = worker.generate(text, _features(job.options), job.options.level)
+    code = worker.generate(text, _features(job), job.options.level)
     return linker.link(code, ENTRY_PREFIX + job.metadata["kernel"], job.metadata, job.metadata.get("data_limit"))
 
 

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mtia.compiler.passes.select_engines_domain import structure_of
-from mtia.compiler.passes.select_engines_views import View, Views, create, index_constant, loop_nest
+from mtia.compiler.passes.select_engines_views import Views, create, index_constant, loop_nest
 from mtia.dialects.mlir import ir
 
-if TYPE_CHECKING:
-    from mtia.compiler.passes.select_engines import Selection
-
-__all__ = ["lower", "lower_copy", "lower_matmul"]
-
-ROW_BLOCK = 6  # rows of a product kept in vector registers: 6 accumulators and one row of b at LMUL 4 are 28 registers
-LANES = 64  # f32 lanes at VLEN 512 and LMUL 4
+__all__ = ["lower", "lower_copy"]
 
 
 def lower(op: Any, views: Views) -> None:
@@ -88,45 +82,3 @@ def lower_copy(op: Any) -> None:
     value = create("memref.load", [source, *indices], [kind.element_type], ip, op.location)
     create("memref.store", [value, target, *indices], [], ip, op.location)
     op.erase()
-
-
-def lower_matmul(
-    op: Any,
-    a: View,
-    b: View,
-    acc: View,
-    batch: tuple[int, ...],
-    batch_strides: tuple[tuple[int, ...], ...],
-    selection: Selection,
-) -> None:
-    """Replace a product by loops with k innermost and ascending, one fused multiply-add a step."""
-    _, indices, ip = loop_nest(batch, ir.InsertionPoint(op), op.location)
-    loc = op.location
-    windows = [
-        view.moved(terms=tuple((index, stride) for index, stride in zip(indices, strides, strict=True) if stride))
-        for view, strides in zip((a, b, acc), batch_strides, strict=True)
-    ]
-    memrefs = [selection.views.memref(view, ip, loc) for view in windows]
-    (m, k), n = a.shape, b.shape[1]
-    _, (row, col, depth), ip = loop_nest((m, n, k), ip, loc)
-    left = load(memrefs[0], (row, depth), ip, loc)
-    right = load(memrefs[1], (depth, col), ip, loc)
-    total = load(memrefs[2], (row, col), ip, loc)
-    create("memref.store", [multiply_add(left, right, total, ip, loc), memrefs[2], row, col], [], ip, loc)
-
-
-def load(source: Any, place: Sequence[Any], ip: Any, loc: Any) -> Any:
-    return create("memref.load", [source, *place], [source.type.element_type], ip, loc)
-
-
-def multiply_add(left: Any, right: Any, total: Any, ip: Any, loc: Any) -> Any:
-    """left · right + total in the type of total; floats are rounded once."""
-    kind = total.type
-    floating = not isinstance(kind, ir.IntegerType)
-    if left.type != kind:
-        widen = "arith.extf" if floating else "arith.extsi"
-        left, right = (create(widen, [value], [kind], ip, loc) for value in (left, right))
-    if floating:
-        return create("math.fma", [left, right, total], [kind], ip, loc)
-    product = create("arith.muli", [left, right], [kind], ip, loc)
-    return create("arith.addi", [product, total], [kind], ip, loc)

@@ -338,21 +338,25 @@ def plan_function(function: Any, options: Options) -> None:
     rings = merge_rings(rings, chip.cp.usable_circular_buffers)
     plain_bytes = align(pack(plain))
     cores = chip.hart.count if options.use_dual_core else 1
+    shared = "mtia.vector" in function.attributes and chip.hart.vector_mask != (1 << chip.hart.count) - 1
+    parts = 1 if shared else cores
     try:
-        available = fit_all(rings, plain, plain_bytes, chip, cores)
+        available = fit_all(rings, plain, plain_bytes, chip, parts)
     except UserError:
-        if cores == 1:
+        if parts == 1:
             raise
-        cores = 1
-        available = fit_all(rings, plain, plain_bytes, chip, cores)
+        cores = parts = 1
+        available = fit_all(rings, plain, plain_bytes, chip, parts)
+    if shared:
+        cores = chip.hart.count  # the harts without a vector unit only end at once
     end = place(rings, plain, plain_bytes)
     annotate(function, rings, plain)
     i64 = ir.IntegerType.get_signless(64)
     for name, value in (
         ("cores", cores),
         ("data_limit", LS_ADDRESS + FIRST_BYTE),
-        ("core_bytes", available if cores > 1 else 0),
-        ("core_accumulators", chip.re.bytes // cores if cores > 1 else 0),
+        ("core_bytes", available if parts > 1 else 0),
+        ("core_accumulators", chip.re.bytes // parts if parts > 1 else 0),
         ("local_bytes", end - FIRST_BYTE),
     ):
         function.attributes[f"mtia.{name}"] = ir.IntegerAttr.get(i64, value)
@@ -379,7 +383,7 @@ def plan_local_memory(module: Any, options: Options) -> None:
     with module.context, ir.Location.unknown():
         for op in module.body.operations:
             if op.operation.name == "func.func" and op.regions[0].blocks:
-                make_program_loop(op)
+                make_program_loop(op, options.chip.hart.count, options.chip.hart.vector_mask)
         run_passes(module, "builtin.module(loop-invariant-code-motion,cse)")
         for op in module.body.operations:
             if op.operation.name == "func.func" and op.regions[0].blocks:

@@ -15,8 +15,12 @@ LAUNCH_BLOCK = 0x1000_0000  # u32 grid[3], u32 programs, … (written by the wor
 PROGRAMS = 3
 
 
-def make_program_loop(function: Any) -> None:
-    """Put the body of a kernel into the program loop, and replace program_id and num_programs."""
+def make_program_loop(function: Any, harts: int, vector_mask: int) -> None:
+    """Put the body of a kernel into the program loop, and replace program_id and num_programs.
+
+    `harts` is the number of harts of a PE; when only some of them have the vector unit (bits of `vector_mask`) and the
+    kernel has vector code, the others run no programs.
+    """
     block = function.regions[0].blocks[0]
     operations = [op.operation for op in block.operations]
     *body, last = operations
@@ -33,7 +37,13 @@ def make_program_loop(function: Any) -> None:
         grid = Grid(launch, start, loc)
         first = grid.binary("arith.addi", rank, grid.binary("arith.muli", core, pes))
         step = grid.binary("arith.muli", pes, cores)
-        bounds = [grid.index(value) for value in (first, grid.size(PROGRAMS), step)]
+        programs = grid.size(PROGRAMS)
+        if has_vectors(function.regions[0]):
+            function.attributes["mtia.vector"] = ir.BoolAttr.get(True)
+            if vector_mask != (1 << harts) - 1:
+                first, step = rank, pes
+                programs = grid.programs_of(core, vector_mask.bit_length() - 1, programs)
+        bounds = [grid.index(value) for value in (first, programs, step)]
     loop = ir.Operation.create("scf.for", operands=bounds, regions=1, loc=loc, ip=ir.InsertionPoint(last))
     inner = loop.regions[0].blocks.append(ir.IndexType.get(), arg_locs=[loc])
     end = ir.Operation.create("scf.yield", loc=loc, ip=ir.InsertionPoint(inner))
@@ -59,6 +69,17 @@ class Grid:
     def index(self, value: Any) -> Any:
         """A value as an index."""
         return create("arith.index_cast", [value], [ir.IndexType.get()], self.ip, self.loc)
+
+    def programs_of(self, core: Any, chosen: int, programs: Any) -> Any:
+        """The number of programs on the chosen hart, 0 on the others."""
+        i1, i32 = ir.IntegerType.get_signless(1), programs.type
+        number = create(
+            "arith.constant", [], [core.type], self.ip, self.loc, value=ir.IntegerAttr.get(core.type, chosen)
+        )
+        none = create("arith.constant", [], [i32], self.ip, self.loc, value=ir.IntegerAttr.get(i32, 0))
+        equal = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
+        mine = create("arith.cmpi", [core, number], [i1], self.ip, self.loc, predicate=equal)
+        return create("arith.select", [mine, programs, none], [i32], self.ip, self.loc)
 
     def size(self, item: int) -> Any:
         """Grid size on an axis, or with PROGRAMS their number, as i32."""
@@ -95,6 +116,15 @@ def replace_ids(block: Any, grid: Grid, program: Any) -> None:
             value = create("arith.index_cast", [value], [result.type], ip, op.location)
         result.replace_all_uses_with(value)
         op.erase()
+
+
+def has_vectors(region: Any) -> bool:
+    """Whether a region has operations on vectors."""
+    return any(
+        op.operation.name.startswith("vector.") or any(has_vectors(inner) for inner in op.operation.regions)
+        for block in region.blocks
+        for op in block.operations
+    )
 
 
 def collect(block: Any, found: list[Any]) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from mtia.compiler.passes import hart_loops
+from mtia.compiler.passes import hart_matmul
 from mtia.compiler.passes.select_engines_bodies import NotOnEngine
 from mtia.compiler.passes.select_engines_domain import Domain, collapse, domain_of, structure_of
 from mtia.compiler.passes.select_engines_elementwise import (
@@ -131,22 +131,35 @@ def select_matmul(selection: Selection, op: Any) -> None:
     root = product.acc.root
     if reason:
         refuse_accumulator_writes(domain)
-        selection.explain(op, "hart matmul", reason)
-        hart_loops.lower_matmul(op, product.a, product.b, product.acc, product.batch, product.batch_strides, selection)
-        op.erase()
-        return
-    zero = selection.take_fill(root, lambda constant: is_neutral(constant, 0.0))
-    nest, indices, ip = loop_nest(product.batch, ir.InsertionPoint(op), op.location)
+    else:
+        zero = selection.take_fill(root, lambda constant: is_neutral(constant, 0.0))
+    _, indices, ip = loop_nest(product.batch, ir.InsertionPoint(op), op.location)
     a, b, acc = (
         view.moved(terms=tuple((index, stride) for index, stride in zip(indices, strides, strict=True) if stride))
         for view, strides in zip((product.a, product.b, product.acc), product.batch_strides, strict=True)
     )
+    if reason:
+        hart_matmul.lower_product(a, with_rows(selection, b, ip, op.location), acc, selection.views, ip, op.location)
+        selection.explain(op, "hart vector product", reason)
+        op.erase()
+        return
     if memory_space(root.type) == ACCUMULATORS:
         multiply(selection, a, b, acc, zero, ip, op.location)
     else:
         multiply_staged(selection, a, b, acc, zero, ip, op.location)
     selection.explain(op, "DPE")
     op.erase()
+
+
+def with_rows(selection: Selection, b: View, ip: Any, loc: Any) -> View:
+    """A matrix with contiguous rows: itself, or a copy that the memory layout unit turns."""
+    if b.strides[1] == 1 or b.strides[0] != 1 or str(b.element) != F32:
+        return b
+    kind = ir.MemRefType.get(list(b.shape), b.element)
+    root = create("memref.alloc", [], [kind], ip, loc, operandSegmentSizes=ir.DenseI32ArrayAttr.get([0, 0]))
+    turned = b.shaped(b.shape[::-1], b.strides[::-1])
+    create("mtia.transpose", [selection.views.memref(turned, ip, loc), root], [], ip, loc)
+    return View(root, 0, (), b.shape, (b.shape[1], 1), b.element)
 
 
 def multiply(selection: Selection, a: View, b: View, acc: View, zero: bool, ip: Any, loc: Any) -> None:
