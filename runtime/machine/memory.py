@@ -162,6 +162,9 @@ def llc_write(m: Ptr[Machine], e: Ptr[Engine], offset: u64, whole: boolean, at: 
     return at + (u64(m.chip.sram_latency) << TICK_SHIFT)
 
 
+SPREAD = 0x9E37_79B9_7F4A_7C15  # 2⁶⁴ / golden ratio
+
+
 @fn
 def remember(r: Ptr[Recent], line: u64, until: u64, arrival: u64) -> None:
     """Note that a row or column of PEs has this line on the way."""
@@ -182,7 +185,8 @@ def link_of(m: Ptr[Machine], pe: Ptr[Pe], bank: u64) -> u64:
 def read_line(m: Ptr[Machine], pe: Ptr[Pe], e: Ptr[Engine], address: u64, at: u64) -> u64:
     """Time a read of one line requested at tick `at`; returns the tick of its arrival at the PE."""
     line = address >> u64(m.line_shift)
-    slot = line & RECENT_MASK
+    # Hashed, as an associative buffer would hold them: rows of a tile are often a power of two of lines apart.
+    slot = ((line * SPREAD) >> 32) & RECENT_MASK
     in_row = addr(m.recent_row[u64(pe.row) * RECENT + slot])
     if in_row.line == line + 1 and at < in_row.until:
         e.coalesced = e.coalesced + 1
