@@ -19,7 +19,8 @@ Array = np.ndarray[Any, Any]
 DTYPES: Mapping[str, Any] = {
     "fp64": np.float64, "fp32": np.float32, "fp16": np.float16, "bf16": ml_dtypes.bfloat16,
     "fp8e4nv": ml_dtypes.float8_e4m3fn, "fp8e5": ml_dtypes.float8_e5m2, "i64": np.int64, "i32": np.int32,
-    "i16": np.int16, "i8": np.int8, "u64": np.uint64, "u32": np.uint32, "u16": np.uint16, "u8": np.uint8, "i1": np.bool_,
+    "i16": np.int16, "i8": np.int8, "u64": np.uint64, "u32": np.uint32, "u16": np.uint16, "u8": np.uint8,
+    "i1": np.bool_,
 }  # fmt: skip
 
 GENERATORS = "randn:SHAPE:DTYPE, rand:…, zeros:…, ones:…, empty:…, arange:…, randint:LOW:HIGH:SHAPE:DTYPE"
@@ -58,7 +59,7 @@ def _generate(spec: str, parts: list[str], rng: np.random.Generator) -> Array:
     elif kind == "rand":
         made = rng.random(size, np.float32)
     else:
-        made = {"ones": np.ones, "arange": np.arange}.get(kind, np.zeros)(size)
+        made = np.arange(size) if kind == "arange" else np.full(size, kind == "ones")
     return made.astype(dtype).reshape(shape)
 
 

@@ -1,7 +1,7 @@
 """What a kernel's results should be: Triton's own interpreter, or a function the user names.
 
 Both run in a process of their own (`python -m mtia.tools.reference JOB`), for the interpreter is chosen by an
-environment variable when Triton is imported. The job is a JSON file; arrays travel as .npy files of raw bytes beside it.
+environment variable when Triton is imported. The job is a JSON file; arrays travel beside it as .npy files of bytes.
 """
 
 from __future__ import annotations
