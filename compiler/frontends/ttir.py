@@ -15,6 +15,7 @@ from typing import Any
 
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedInput
+from mtia.compiler.locations import place_of
 from mtia.dialects.mlir import ir
 from mtia.dialects.tt import VALUES
 from mtia.isa.errors import UserError
@@ -306,8 +307,5 @@ def parse(text: str, file: str | None = None) -> Any:
         return ir.Module.parse(to_generic(text, file))
     except ir.MLIRError as error:
         first = error.error_diagnostics[0]
-        place = first.location
-        if isinstance(place, ir.FileLineColLoc):
-            name = place.filename if place.filename != "-" else file
-            raise UserError(first.message, name, place.start_line, place.start_col) from None
-        raise UserError(first.message, file) from None
+        name, line, column = place_of(ir.Location.from_attr(first.location.attr))
+        raise UserError(first.message, file if name in (None, "-") else name, line, column) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from mtia.compiler.locations import place_of
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_values import (
     Affine,
@@ -20,7 +21,7 @@ from mtia.dialects.mlir import arith, ir, linalg
 from mtia.dialects.tt import element_type, shape_of
 from mtia.isa.errors import UserError
 
-__all__ = ["LOWERINGS", "Converter", "lowers", "place_of", "refuse"]
+__all__ = ["LOWERINGS", "Converter", "lowers", "refuse"]
 
 Lowering = Callable[["Converter", Any], None]
 
@@ -36,29 +37,6 @@ def lowers(*names: str) -> Callable[[Lowering], Lowering]:
         return function
 
     return register
-
-
-def _files(location: Any) -> Iterable[Any]:
-    """File positions of a location, the innermost call first."""
-    if isinstance(location, ir.FileLineColLoc):
-        yield location
-    elif isinstance(location, ir.NameLoc):
-        yield from _files(location.child_loc)
-    elif isinstance(location, ir.CallSiteLoc):
-        yield from _files(location.callee)
-        yield from _files(location.caller)
-    elif isinstance(location, ir.FusedLoc):
-        for part in location.locations:
-            yield from _files(part)
-
-
-def place_of(location: Any) -> tuple[str | None, int | None, int | None]:
-    """File, line and column of the user's code: the innermost position outside Triton's own library."""
-    positions = list(_files(location))
-    own = [position for position in positions if "/triton/language/" not in position.filename]
-    for position in (own or positions)[:1]:
-        return position.filename, position.start_line, position.start_col
-    return None, None, None
 
 
 def refuse(op: Any, reason: str) -> UserError:

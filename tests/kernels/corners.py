@@ -137,3 +137,17 @@ def normalise(x_ptr, out_ptr, R: tl.constexpr, C: tl.constexpr):  # type: ignore
     x = tl.load(x_ptr + at)
     norm = tl.rsqrt(tl.sum(x * x, axis=1) + 1.0)
     tl.store(out_ptr + at, x * norm[:, None] + tl.max(x, axis=0)[None, :])
+
+
+@triton.jit
+def refused(x_ptr, N: tl.constexpr):  # type: ignore[no-untyped-def]
+    at = tl.arange(0, N)
+    x = tl.load(x_ptr + at)
+    y = tl.inline_asm_elementwise("neg $0, $1;", "=r,r", [x], dtype=tl.int32, is_pure=True, pack=1)
+    tl.store(x_ptr + at, y)
+
+
+@triton.jit
+def wrong(x_ptr, N: tl.constexpr):  # type: ignore[no-untyped-def]
+    at = tl.arange(0, 3)
+    tl.store(x_ptr + at, at)

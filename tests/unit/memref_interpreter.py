@@ -154,7 +154,13 @@ INTEGERS: dict[str, Callable[..., Any]] = {
     "arith.minsi": np.minimum,
     "math.absi": np.abs,
 }
-ATOMICS = {"addf": np.add, "addi": np.add, "maxs": np.maximum, "mins": np.minimum, "andi": np.bitwise_and}
+ATOMICS: dict[str, Callable[..., Any]] = {
+    "addf": np.add,
+    "addi": np.add,
+    "maxs": np.maximum,
+    "mins": np.minimum,
+    "andi": np.bitwise_and,
+}
 ATOMICS |= {"ori": np.bitwise_or, "xori": np.bitwise_xor, "assign": lambda old, new: new}
 SIGNED = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"]
 COMPARE_F = {1: "equal", 2: "greater", 3: "greater_equal", 4: "less", 5: "less_equal"}
@@ -450,7 +456,7 @@ def launch(module: Any, grid: Sequence[int], *arguments: Any) -> None:
     """Run every program of the grid in order on numpy arrays (changed in place) and scalars."""
     function = module.body.operations[0]
     entry = function.regions[0].blocks[0]
-    known = []
+    known: list[Any] = []
     for argument, value in zip(entry.arguments, arguments, strict=True):
         if isinstance(value, np.ndarray):
             assert value.dtype == dtype_of(argument.type), f"{value.dtype} for {argument.type}"

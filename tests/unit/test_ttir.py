@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from memref_interpreter import launch
 from mtia.compiler.frontends.triton_source import to_ttir
 from mtia.compiler.options import Options
 from mtia.compiler.pipeline import Job, run
+from mtia.isa.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "kernels"))
 
-I32 = "i32"
+
+def kernels(module: str) -> Any:
+    """A file of tests/kernels."""
+    return importlib.import_module(module)
 
 
 def compiled(kernel: Any, types: str, **constants: Any) -> Any:
@@ -31,7 +36,7 @@ def rng() -> np.random.Generator:
 
 @pytest.mark.parametrize("n", [1, 1000, 1024, 2500])
 def test_add(n: int) -> None:
-    import add
+    add = kernels("add")
 
     x, y = rng().standard_normal((2, n), np.float32)
     out = np.zeros(n, np.float32)
@@ -40,7 +45,7 @@ def test_add(n: int) -> None:
 
 
 def test_softmax() -> None:
-    import softmax
+    softmax = kernels("softmax")
 
     x = rng().standard_normal((7, 100), np.float32)
     out = np.zeros_like(x)
@@ -53,7 +58,7 @@ def test_softmax() -> None:
 @pytest.mark.parametrize(("m", "n", "k"), [(64, 64, 64), (100, 72, 50), (10, 5, 33)])
 @pytest.mark.parametrize("activation", ["", "leaky_relu"])
 def test_matmul(m: int, n: int, k: int, activation: str) -> None:
-    import matmul
+    matmul = kernels("matmul")
 
     a = rng().standard_normal((m, k)).astype(np.float16)
     b = rng().standard_normal((k, n)).astype(np.float16)
@@ -68,7 +73,7 @@ def test_matmul(m: int, n: int, k: int, activation: str) -> None:
 
 
 def test_layer_norm() -> None:
-    import layer_norm
+    layer_norm = kernels("layer_norm")
 
     rows, cols = 5, 300
     x = rng().standard_normal((rows, cols), np.float32)
@@ -83,7 +88,7 @@ def test_layer_norm() -> None:
 
 
 def test_row_reduce() -> None:
-    import row_reduce
+    row_reduce = kernels("row_reduce")
 
     x = rng().standard_normal((20, 50), np.float32)
     x[3, 7] = x[3, 9] = 9
@@ -103,7 +108,7 @@ def attention_reference(q: Any, k: Any, v: Any, scale: float, causal: bool) -> A
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_attention(causal: bool) -> None:
-    import attention
+    attention = kernels("attention")
 
     heads, length, dim = 2, 80, 32
     q, k, v = (rng().standard_normal((heads, length, dim)).astype(np.float16) for _ in range(3))
@@ -122,7 +127,7 @@ def test_attention(causal: bool) -> None:
 
 @pytest.mark.filterwarnings("ignore:tl.make_block_ptr")
 def test_attention_with_block_pointers() -> None:
-    import attention
+    attention = kernels("attention")
 
     heads, length, dim = 2, 64, 32
     q, k, v = (rng().standard_normal((heads, length, dim)).astype(np.float16) for _ in range(3))
@@ -138,7 +143,7 @@ def floats(*shape: int) -> Any:
 
 
 def test_gather_of_elements() -> None:
-    from corners import pick
+    pick = kernels("corners").pick
 
     x, index, out = floats(50), rng().integers(0, 80, 32).astype(np.int32), np.zeros(32, np.float32)
     launch(compiled(pick, "*fp32 *i32 *fp32 i32 i32", BLOCK=32), [1], x, index, out, 30, 50)
@@ -149,7 +154,7 @@ def test_gather_of_elements() -> None:
 
 @pytest.mark.parametrize("kind", ["i32", "i64"])
 def test_gather_of_rows(kind: str) -> None:
-    from corners import embed
+    embed = kernels("corners").embed
 
     table, index = floats(40, 16), rng().integers(0, 40, 21).astype(f"int{kind[1:]}")
     out = np.zeros((21, 16), np.float32)
@@ -160,7 +165,7 @@ def test_gather_of_rows(kind: str) -> None:
 
 
 def test_scatter() -> None:
-    from corners import spread
+    spread = kernels("corners").spread
 
     x, index, out = floats(16), rng().permutation(16).astype(np.int32), np.zeros(32, np.float32)
     launch(compiled(spread, "*fp32 *i32 *fp32", BLOCK=16), [1], x, index, out)
@@ -168,7 +173,7 @@ def test_scatter() -> None:
 
 
 def test_masks_that_are_no_ranges() -> None:
-    from corners import triangle
+    triangle = kernels("corners").triangle
 
     x, out = floats(16, 16), np.full((16, 16), 5, np.float32)
     launch(compiled(triangle, "*fp32 *fp32", N=16), [1], x, out)
@@ -177,7 +182,7 @@ def test_masks_that_are_no_ranges() -> None:
 
 
 def test_scans() -> None:
-    from corners import scans
+    scans = kernels("corners").scans
 
     x = floats(4, 8)
     total, back, decayed = np.zeros((3, 4, 8), np.float32)
@@ -191,7 +196,7 @@ def test_scans() -> None:
 
 
 def test_histogram() -> None:
-    from corners import counts
+    counts = kernels("corners").counts
 
     x, out = rng().integers(0, 16, 64).astype(np.int32), np.zeros(16, np.int32)
     launch(compiled(counts, "*i32 *i32", BLOCK=64, BINS=16), [1], x, out)
@@ -199,7 +204,7 @@ def test_histogram() -> None:
 
 
 def test_atomics() -> None:
-    from corners import atomics
+    atomics = kernels("corners").atomics
 
     x = np.abs(floats(40))
     total, most = np.zeros(1, np.float32), np.zeros(4, np.float32)
@@ -212,7 +217,7 @@ def test_atomics() -> None:
 
 
 def test_early_return_and_while() -> None:
-    from corners import early
+    early = kernels("corners").early
 
     x, out = np.array([1, 2, 3, 7, 27], np.int32), np.full(5, -1, np.int32)
     launch(compiled(early, "*i32 *i32 i32"), [5], x, out, 4)
@@ -220,7 +225,7 @@ def test_early_return_and_while() -> None:
 
 
 def test_shapes() -> None:
-    from corners import shuffle
+    shuffle = kernels("corners").shuffle
 
     n = 16
     x, y, out = floats(n), floats(2, n)[1], np.zeros(6 * n, np.float32)
@@ -233,7 +238,7 @@ def test_shapes() -> None:
 
 @pytest.mark.parametrize(("start", "size"), [(0, 40), (30, 40), (5, 7), (12, 16)])
 def test_wrapped_offsets(start: int, size: int) -> None:
-    from corners import wrap
+    wrap = kernels("corners").wrap
 
     x, out = floats(64), np.zeros(16, np.float32)
     launch(compiled(wrap, "*fp32 *fp32 i32 i32", BLOCK=16), [1], x, out, start, size)
@@ -242,7 +247,7 @@ def test_wrapped_offsets(start: int, size: int) -> None:
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
 def test_carried_pointers_that_swap(turns: int) -> None:
-    from corners import swap
+    swap = kernels("corners").swap
 
     a, b, out = floats(16), floats(2, 16)[1], np.zeros(16, np.float32)
     module = compiled(swap, "*fp32 *fp32 *fp32 i32", BLOCK=16)
@@ -254,7 +259,7 @@ def test_carried_pointers_that_swap(turns: int) -> None:
 
 
 def test_integer_dot() -> None:
-    from corners import small_dot
+    small_dot = kernels("corners").small_dot
 
     a, b = rng().integers(-100, 100, (2, 16, 16)).astype(np.int8)
     out = np.zeros((16, 16), np.int32)
@@ -263,13 +268,14 @@ def test_integer_dot() -> None:
 
 
 def test_fp32_dot_is_ieee_unless_asked() -> None:
-    from corners import small_dot
+    small_dot = kernels("corners").small_dot
 
     assert "tf32" not in str(compiled(small_dot, "*fp32 *fp32 *fp32", N=16))
 
 
 def test_descriptors() -> None:
-    from corners import describe, described
+    describe = kernels("corners").describe
+    described = kernels("corners").described
 
     x, out = floats(20, 28), np.zeros((20, 28), np.float32)
     launch(compiled(describe, "*fp32 *fp32 i32 i32", BLOCK=16), [2, 2], x, out, 20, 28)
@@ -282,7 +288,7 @@ def test_descriptors() -> None:
 
 
 def test_work_on_rows_is_not_repeated_for_every_column() -> None:
-    from corners import normalise
+    normalise = kernels("corners").normalise
 
     x, out = floats(8, 16), np.zeros((8, 16), np.float32)
     module = compiled(normalise, "*fp32 *fp32", R=8, C=16)
@@ -293,3 +299,62 @@ def test_work_on_rows_is_not_repeated_for_every_column() -> None:
     (where,) = [number for number, line in enumerate(lines) if "math.rsqrt" in line]
     loop = next(line for line in reversed(lines[:where]) if "linalg.generic" in line)
     assert 'iterator_types = ["parallel"]' in loop
+
+
+HEAD = "module {\n  tt.func public @k(%p: !tt.ptr<f32>, %x: tensor<8xf32>, %n: i32) {\n"
+TAIL = "\n    tt.return\n  }\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "column"),
+    [
+        ("tt.frobnicate %x : tensor<8xf32>", "unknown Triton operation 'tt.frobnicate'", 5),
+        ("%0 = tt.splat %n i32 -> tensor<8xi32>", "cannot read operation 'tt.splat' at 'i32'", 22),
+        ("%0 = tt.get_program_id w : i32", "grid axis 'w' is not x, y or z", 10),
+        ("%0 = tt.splat %n : i32 -> tensor<8xf32>", "'tt.splat' op cannot splat i32 to tensor<8xf32>", None),
+        ("%0 = tt.expand_dims %x {axis = 3 : i32} : tensor<8xf32> -> tensor<8x1xf32>", "axis 3 is outside", None),
+        ("%0 = tt.broadcast %x : tensor<8xf32> -> tensor<9xf32>", "cannot broadcast 8 to 9", None),
+        ("%0 = tt.make_range {end = 4 : i32, start = 0 : i32} : tensor<8xi32>", "range of 4 elements", None),
+        ("%0 = arith.addf %x, %n : tensor<8xf32>", "expects different type", None),
+        ("%0 = tt.reshape %x : tensor<8xf32> -> tensor<9xf32>", "cannot reshape 8 elements to 9", None),
+        ("%0 = tt.dot %x, %x, %x : tensor<8xf32> * tensor<8xf32> -> tensor<8xf32>", "multiplies matrices", None),
+        ("%0 = tt.load %p, %x : !tt.ptr<f32>", "expects different type", None),
+    ],
+)
+def test_malformed_text(line: str, message: str, column: int | None) -> None:
+    with pytest.raises(UserError) as caught:
+        run(HEAD + "    " + line + TAIL, "ttir", "tt", Job(Options(), "k.ttir"))
+    assert message in caught.value.message
+    assert (caught.value.file, caught.value.line) == ("k.ttir", 3)
+    assert column is None or caught.value.column == column
+
+
+def test_refusal_names_the_operation_and_the_line_of_the_kernel() -> None:
+    refused = kernels("corners").refused
+    with pytest.raises(UserError, match="inline assembly") as caught:
+        compiled(refused, "*i32", N=16)
+    assert caught.value.message.startswith("tt.elementwise_inline_asm:")
+    source = Path(str(caught.value.file)).read_text().splitlines()
+    assert caught.value.line is not None and "inline_asm_elementwise" in source[caught.value.line - 1]
+
+
+def test_error_of_triton_itself_has_the_line_of_the_kernel() -> None:
+    wrong = kernels("corners").wrong
+    with pytest.raises(UserError) as caught:
+        compiled(wrong, "*i32", N=16)
+    source = Path(str(caught.value.file)).read_text().splitlines()
+    assert caught.value.line is not None and "tl.arange(0, 3)" in source[caught.value.line - 1]
+
+
+def test_signature_must_fit() -> None:
+    add = kernels("add").add
+    with pytest.raises(UserError, match="needs a type or a value for argument 'BLOCK'"):
+        to_ttir(add, {"x_ptr": "*fp32", "y_ptr": "*fp32", "out_ptr": "*fp32", "n": "i32"})
+    with pytest.raises(UserError, match="has no argument 'm'"):
+        to_ttir(add, {"m": "i32"})
+
+
+def test_locations_reach_the_last_stage() -> None:
+    add = kernels("add").add
+    text = compiled(add, "*fp32 *fp32 *fp32 i32", BLOCK=64).operation.get_asm(enable_debug_info=True)
+    assert "add.py" in text

@@ -1,0 +1,50 @@
+// RUN: %mtiac opt --pass=bufferize %s | %filecheck %s
+
+#id = affine_map<(d0) -> (d0)>
+
+// The loop's sum is updated in its own buffer; the old maximum is read after the new one is known, so that one is copied.
+// CHECK-LABEL: func.func @carried
+func.func @carried(%p: memref<?xf32, 1>, %n: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %cst = arith.constant 0.000000e+00 : f32
+  %e = tensor.empty() : tensor<8xf32>
+  %e2 = tensor.empty() : tensor<8xf32>
+  // CHECK: linalg.fill {{.*}} outs(%[[SUM:.*]] : memref<8xf32>)
+  %zero = linalg.fill ins(%cst : f32) outs(%e : tensor<8xf32>) -> tensor<8xf32>
+  // CHECK: linalg.fill {{.*}} outs(%[[MAX:.*]] : memref<8xf32>)
+  %low = linalg.fill ins(%cst : f32) outs(%e2 : tensor<8xf32>) -> tensor<8xf32>
+  // CHECK: scf.for
+  // CHECK-NOT: iter_args
+  %r:2 = scf.for %i = %c0 to %n step %c1 iter_args(%sum = %zero, %max = %low) -> (tensor<8xf32>, tensor<8xf32>) {
+    // CHECK: %[[IN:.*]] = memref.alloc() : memref<8xf32>
+    // CHECK: "mtia.dma_in"
+    %b = memref.alloc() : memref<8xf32>
+    %v = memref.reinterpret_cast %p to offset: [%i], sizes: [8], strides: [1] : memref<?xf32, 1> to memref<8xf32, strided<[1], offset: ?>, 1>
+    "mtia.dma_in"(%v, %b) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<8xf32, strided<[1], offset: ?>, 1>, memref<8xf32>) -> ()
+    %x = bufferization.to_tensor %b restrict writable : memref<8xf32> to tensor<8xf32>
+    // CHECK: linalg.generic {{.*}} ins(%[[MAX]], %[[IN]] : {{.*}}) outs(%[[NEW:.*]] : memref<8xf32>)
+    %e3 = tensor.empty() : tensor<8xf32>
+    %new = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel"]} ins(%max, %x : tensor<8xf32>, tensor<8xf32>) outs(%e3 : tensor<8xf32>) {
+    ^bb0(%a: f32, %c: f32, %o: f32):
+      %m = arith.maxnumf %a, %c : f32
+      linalg.yield %m : f32
+    } -> tensor<8xf32>
+    // CHECK: linalg.generic {{.*}} outs(%[[SUM]] : memref<8xf32>)
+    %e4 = tensor.empty() : tensor<8xf32>
+    %more = linalg.generic {indexing_maps = [#id, #id, #id, #id], iterator_types = ["parallel"]} ins(%sum, %max, %new : tensor<8xf32>, tensor<8xf32>, tensor<8xf32>) outs(%e4 : tensor<8xf32>) {
+    ^bb0(%a: f32, %c: f32, %d: f32, %o: f32):
+      %s = arith.subf %c, %d : f32
+      %t = arith.addf %a, %s : f32
+      linalg.yield %t : f32
+    } -> tensor<8xf32>
+    // CHECK: linalg.copy ins(%[[NEW]] : memref<8xf32>) outs(%[[MAX]] : memref<8xf32>)
+    scf.yield %more, %new : tensor<8xf32>, tensor<8xf32>
+  }
+  // CHECK-NOT: memref.copy
+  // CHECK: "mtia.dma_out"(%[[SUM]]
+  %o = bufferization.to_buffer %r#0 read_only : tensor<8xf32> to memref<8xf32>
+  %w = memref.reinterpret_cast %p to offset: [0], sizes: [8], strides: [1] : memref<?xf32, 1> to memref<8xf32, strided<[1]>, 1>
+  "mtia.dma_out"(%o, %w) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<8xf32>, memref<8xf32, strided<[1]>, 1>) -> ()
+  return
+}

@@ -1,0 +1,60 @@
+// RUN: %mtiac opt --from=ttir --to=linalg %s | %filecheck %s
+
+// Offsets that wrap: one transfer where the block does not cross the end, else a list of rows.
+// CHECK-LABEL: func.func @wrap
+tt.func public @wrap(%p: !tt.ptr<f32>, %out: !tt.ptr<f32>, %start: i32, %size: i32) {
+  %lane = tt.make_range {end = 8 : i32, start = 0 : i32} : tensor<8xi32>
+  %s = tt.splat %start : i32 -> tensor<8xi32>
+  %at = arith.addi %s, %lane : tensor<8xi32>
+  %m = tt.splat %size : i32 -> tensor<8xi32>
+  %wrapped = arith.remsi %at, %m : tensor<8xi32>
+  %base = tt.splat %p : !tt.ptr<f32> -> tensor<8x!tt.ptr<f32>>
+  %ptrs = tt.addptr %base, %wrapped : tensor<8x!tt.ptr<f32>>, tensor<8xi32>
+  // CHECK: %[[FIRST:.*]] = arith.remsi
+  // CHECK: %[[END:.*]] = arith.addi %[[FIRST]], %c8
+  // CHECK: arith.cmpi sle, %[[END]]
+  // CHECK: scf.if
+  // CHECK: "mtia.dma_in"(
+  // CHECK: } else {
+  // CHECK: arith.remsi
+  // CHECK: "mtia.dma_in_indexed"(
+  %x = tt.load %ptrs : tensor<8x!tt.ptr<f32>>
+  %o = tt.splat %out : !tt.ptr<f32> -> tensor<8x!tt.ptr<f32>>
+  %os = tt.addptr %o, %lane : tensor<8x!tt.ptr<f32>>, tensor<8xi32>
+  tt.store %os, %x : tensor<8x!tt.ptr<f32>>
+  tt.return
+}
+
+// Rows picked by loaded indices are an indexed transfer; elements under a mask that is no range are a loop.
+// CHECK-LABEL: func.func @rows
+tt.func public @rows(%p: !tt.ptr<f32>, %index: !tt.ptr<i32>, %n: i32) {
+  %lane = tt.make_range {end = 8 : i32, start = 0 : i32} : tensor<8xi32>
+  %col = tt.make_range {end = 4 : i32, start = 0 : i32} : tensor<4xi32>
+  %ib = tt.splat %index : !tt.ptr<i32> -> tensor<8x!tt.ptr<i32>>
+  %ip = tt.addptr %ib, %lane : tensor<8x!tt.ptr<i32>>, tensor<8xi32>
+  %i = tt.load %ip : tensor<8x!tt.ptr<i32>>
+  %i2 = tt.expand_dims %i {axis = 1 : i32} : tensor<8xi32> -> tensor<8x1xi32>
+  %iw = tt.broadcast %i2 : tensor<8x1xi32> -> tensor<8x4xi32>
+  %c2 = tt.expand_dims %col {axis = 0 : i32} : tensor<4xi32> -> tensor<1x4xi32>
+  %cw = tt.broadcast %c2 : tensor<1x4xi32> -> tensor<8x4xi32>
+  %at = arith.addi %iw, %cw : tensor<8x4xi32>
+  %base = tt.splat %p : !tt.ptr<f32> -> tensor<8x4x!tt.ptr<f32>>
+  %rows = tt.addptr %base, %iw : tensor<8x4x!tt.ptr<f32>>, tensor<8x4xi32>
+  %ptrs = tt.addptr %rows, %cw : tensor<8x4x!tt.ptr<f32>>, tensor<8x4xi32>
+  // CHECK: memref.reinterpret_cast %arg0 to offset: [0], sizes: [8, 4], strides: [1, 1]
+  // CHECK: "mtia.dma_in_indexed"({{.*}}memref<8xi32>) -> ()
+  %x = tt.load %ptrs : tensor<8x4x!tt.ptr<f32>>
+  %limit = tt.splat %n : i32 -> tensor<8xi32>
+  %mask = arith.cmpi slt, %i, %limit : tensor<8xi32>
+  %ones = tt.splat %p : !tt.ptr<f32> -> tensor<8x!tt.ptr<f32>>
+  %gather = tt.addptr %ones, %i : tensor<8x!tt.ptr<f32>>, tensor<8xi32>
+  // CHECK: scf.for %[[I:.*]] = %c0
+  // CHECK: scf.if
+  // CHECK: memref.load %arg0
+  %y = tt.load %gather, %mask : tensor<8x!tt.ptr<f32>>
+  tt.store %ptrs, %x : tensor<8x4x!tt.ptr<f32>>
+  // CHECK: scf.for
+  // CHECK: memref.store %{{.*}}, %arg0
+  tt.store %gather, %y, %mask : tensor<8x!tt.ptr<f32>>
+  tt.return
+}
