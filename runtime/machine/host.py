@@ -14,7 +14,7 @@ from mtia.isa.xmtia.state import TICKS, fill_chip_params
 
 from .engine import Interpreter
 from .events import push_event
-from .memory import BLOCK_LINES, LS_BASE, RECENT
+from .memory import BLOCK_LINES, LS_BASE
 from .optable import op_of
 from .state import (
     HART_OFF,
@@ -38,6 +38,7 @@ __all__ = ["Host", "Region"]
 
 _MAP_NORESERVE = 0x4000  # Linux; not in the mmap module of every Python
 EVENTS_PER_PE = 64
+RECENT = 8192  # at most that many lines are remembered per row and column for coalescing (defined)
 
 
 class Region:
@@ -83,8 +84,10 @@ class Host:
         m.bank = self._region("banks", 8 * chip.sram.banks)
         m.channel = self._region("channels", 8 * chip.dram.channels)
         m.page = self._region("pages", 8 * chip.dram.channels)
-        m.recent_row = self._region("recent_row", Recent.size * RECENT * chip.grid.rows)
-        m.recent_col = self._region("recent_col", Recent.size * RECENT * chip.grid.cols)
+        lines = min(2 * chip.fi.read_lines * max(chip.grid.rows, chip.grid.cols), RECENT)
+        m.recent_shift = (lines - 1).bit_length()
+        m.recent_row = self._region("recent_row", (Recent.size << m.recent_shift) * chip.grid.rows)
+        m.recent_col = self._region("recent_col", (Recent.size << m.recent_shift) * chip.grid.cols)
         m.sets = blocks // chip.sram.ways
         m.ways = chip.sram.ways
         m.tags = self._region("tags", 4 * blocks)

@@ -15,8 +15,6 @@ DRAM_BASE = 0x80_0000_0000
 LLS_BASE = 0x10_0000_0000
 LS_BASE = 0x1000_0000
 TEXT_BASE = 0x4000_0000
-RECENT = 1024  # lines that a row or column remembers, a power of two (defined)
-RECENT_MASK = RECENT - 1
 BLOCK_LINES = 16  # lines of one LLC block (defined)
 BLOCK_SHIFT = 4
 CHANNEL_BYTES = 256  # consecutive bytes in one DRAM channel (defined)
@@ -166,10 +164,10 @@ SPREAD = 0x9E37_79B9_7F4A_7C15  # 2⁶⁴ / golden ratio
 
 
 @fn
-def remember(r: Ptr[Recent], line: u64, until: u64, arrival: u64) -> None:
+def remember(r: Ptr[Recent], tag: u32, more: u32, arrival: u64) -> None:
     """Note that a row or column of PEs has this line on the way."""
-    r.line = line + 1
-    r.until = until
+    r.tag = tag
+    r.more = more
     r.arrival = arrival
 
 
@@ -186,15 +184,17 @@ def read_line(m: Ptr[Machine], pe: Ptr[Pe], e: Ptr[Engine], address: u64, at: u6
     """Time a read of one line requested at tick `at`; returns the tick of its arrival at the PE."""
     line = address >> u64(m.line_shift)
     # Hashed, as an associative buffer would hold them: rows of a tile are often a power of two of lines apart.
-    slot = ((line * SPREAD) >> 32) & RECENT_MASK
-    in_row = addr(m.recent_row[u64(pe.row) * RECENT + slot])
-    if in_row.line == line + 1 and at < in_row.until:
-        e.coalesced = e.coalesced + 1
-        return select(in_row.arrival > at, in_row.arrival, at + (u64(m.chip.noc_base_latency) << TICK_SHIFT))
-    in_col = addr(m.recent_col[u64(pe.col) * RECENT + slot])
-    if in_col.line == line + 1 and at < in_col.until:
-        e.coalesced = e.coalesced + 1
-        return select(in_col.arrival > at, in_col.arrival, at + (u64(m.chip.noc_base_latency) << TICK_SHIFT))
+    high = line >> u64(m.recent_shift)
+    slot = (line ^ ((high * SPREAD) >> 32)) & ((u64(1) << u64(m.recent_shift)) - 1)
+    tag = u32(high) + 1
+    in_row = addr(m.recent_row[(u64(pe.row) << u64(m.recent_shift)) + slot])
+    in_col = addr(m.recent_col[(u64(pe.col) << u64(m.recent_shift)) + slot])
+    shared = in_row
+    if not (in_row.tag == tag and at < in_row.arrival + u64(in_row.more)):
+        shared = in_col
+    if shared.tag == tag and at < shared.arrival + u64(shared.more):
+        e.coalesced += 1
+        return max(shared.arrival, at + (u64(m.chip.noc_base_latency) << TICK_SHIFT))
     bank = spread(line, m.bank_group, m.bank_odd)
     start = reserve(addr(m.link_in[link_of(m, pe, bank)]), at, u64(m.link_ticks))
     e.wait_noc = e.wait_noc + (start - at)
@@ -208,11 +208,9 @@ def read_line(m: Ptr[Machine], pe: Ptr[Pe], e: Ptr[Engine], address: u64, at: u6
         arrival = llc_read(m, e, address - DRAM_BASE, served) + way
     else:
         arrival = arrival + (u64(m.chip.sram_latency) << TICK_SHIFT)
-    until = at + (u64(m.chip.noc_coalesce_window) << TICK_SHIFT)
-    if arrival > until:
-        until = arrival
-    remember(in_row, line, until, arrival)
-    remember(in_col, line, until, arrival)
+    until = max(at + (u64(m.chip.noc_coalesce_window) << TICK_SHIFT), arrival)
+    remember(in_row, tag, u32(until - arrival), arrival)
+    remember(in_col, tag, u32(until - arrival), arrival)
     return arrival
 
 

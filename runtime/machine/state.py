@@ -221,9 +221,9 @@ class Pe(Struct):
 class Recent(Struct):
     """A line that a row or a column of PEs read lately."""
 
-    line: u64  # line number + 1
-    until: u64  # ticks: later reads go to memory again
     arrival: u64  # ticks
+    tag: u32  # line number over the table's size, + 1
+    more: u32  # ticks after the arrival in which a read of the line still needs no memory
 
 
 @struct
@@ -335,6 +335,7 @@ class Machine(Struct):
     sets: u32
     ways: u32
     line_shift: u32
+    recent_shift: u32  # log2 of the lines that a row or column remembers
     link_ticks: u32
     read_ticks: u32
     write_ticks: u32

@@ -11,6 +11,7 @@ from mtia.isa.chip import load_chip
 from mtia.isa.lang import FnPtr, Ptr, addr, fn, u32
 from mtia.isa.state import Hart, Insn
 from mtia.isa.xmtia.codes import DType
+from mtia.isa.xmtia.engines import meanings, timings
 from mtia.runtime.machine import loop
 from mtia.runtime.machine.engine import Fast, Interpreter, Reference
 from mtia.runtime.machine.host import Host
@@ -20,7 +21,8 @@ from mtia.runtime.machine.state import AT_COMMAND, AT_EXIT, AT_HORIZON, HartCont
 END = 0xFFFF
 A, B = 10, 11  # registers that carry the values
 
-DTYPES = {"f32": DType.F32, "f16": DType.F16, "i32": DType.I32, "i64": DType.I64, "u8": DType.U8}
+_M, _T = "meaning of ", "timing of "
+DTYPES = {"bf16": DType.BF16, "f32": DType.F32, "f16": DType.F16, "i32": DType.I32, "i64": DType.I64, "u8": DType.U8}
 
 
 @fn
@@ -45,8 +47,9 @@ def run_script(c: Ptr[HartControl]) -> u32:
 
 def functions() -> dict[str, Any]:
     """What the rig needs of the machine, and the instructions that the hart executes itself."""
-    rows = {row.name: row.meaning for row in table.all() if row.name.startswith("xm.") and row.meaning is not None}
-    return {"run_machine": loop.run_machine, "run_script": run_script, **rows}
+    rows = {row.name: row.meaning for row in table.all() if row.name.startswith("xm.") and row.unit == "hart"}
+    units = {_M + name: f for name, f in meanings().items()} | {_T + name: f for name, f in timings().items()}
+    return {"run_machine": loop.run_machine, "run_script": run_script, **rows, **units}
 
 
 class Script:
@@ -55,7 +58,7 @@ class Script:
     def __init__(self) -> None:
         self.entries: list[tuple[str, dict[str, int], int, int]] = []
 
-    def do(self, name: str, a: int = 0, b: int = 0, **fields: int) -> Script:
+    def do(self, name: str, a: int = 0, b: int = 0, /, **fields: int) -> Script:
         """Append an instruction: register values a (rs1) and b (rs2), other fields by operand name."""
         self.entries.append((name, fields, a, b))
         return self
@@ -98,7 +101,8 @@ class Rig:
             self.engine = Fast(functions, "machine-test", Path(__file__))
         self.host = Host(self.chip, self.engine)
         self.host.machine.run_hart = self.engine.address("run_script")
-        self.host.set_ops({}, {})
+        address = self.engine.address
+        self.host.set_ops({n: address(_T + n) for n in timings()}, {n: address(_M + n) for n in meanings()})
         self.next = DRAM_BASE
 
     def put(self, array: np.ndarray, align: int = 4096) -> int:
@@ -136,7 +140,7 @@ class Rig:
                 i.rd, i.rs1, i.rs2 = 32, A, B
                 for operand, value in fields.items():
                     setattr(i, row.by_name[operand].slot, value)
-                i.handler = self.engine.address(row.name) if row.meaning is not None else 0
+                i.handler = self.engine.address(row.name) if row.unit == "hart" else 0
             Insn.view(code.addr + len(script.entries) * Insn.size).row = END
             self.host.start_hart(pe, hart, 0).reservation = code.addr
 
