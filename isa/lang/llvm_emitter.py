@@ -45,7 +45,9 @@ def _extended(kind: Type) -> str:
 
 def module_text(roots: dict[str, Fn]) -> str:
     """The IR of the functions named and of all they reach; `table` lists the roots' addresses in order."""
-    names = {fn.number: name for name, fn in roots.items()}
+    names: dict[int, str] = {}
+    for name, fn in roots.items():
+        names.setdefault(fn.number, name)
     found: dict[int, Fn] = {}
     queue = list(roots.values())
     texts: list[str] = []

@@ -7,10 +7,12 @@ has entered the datapath). Time and instruction count travel in registers; `Hart
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from mtia.isa import table
 from mtia.isa.lang import Fn, FnPtr, Ptr, Struct, fn, select, struct, tailcall, u32, u64, unlikely, unroll
+from mtia.isa.operands import Operand
 from mtia.isa.state import EXTERNAL, OK, Hart, Insn
 
 from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
@@ -116,10 +118,14 @@ def handler_of(row: table.Instruction) -> Fn:
     if row.flow is table.Flow.INDIRECT:
         return _indirect(row.meaning, sources, results)
     if any(operand.kind.name == "v" for operand in row.operands):
-        return _vector(row, sources, results)
+        reads, writes = (tuple(o.slot for o in _vectors(row) if getattr(o, how)) for how in ("reads", "writes"))
+        masked = any(operand.kind.name == "vm" for operand in row.operands)
+        memory = row.timing in ("vload", "vstore")
+        return _vector(row.meaning, sources, results, reads, writes, masked, memory)
     return _plain(row.meaning, sources, results, row.timing in _MEMORY, row.timing in ("csr", "system"))
 
 
+@cache
 def _plain(meaning: Any, sources: Any, results: Any, memory: bool, counters: bool) -> Fn:
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
@@ -149,6 +155,7 @@ def stop_at(h: Ptr[Hart], i: Ptr[Insn], time: u64, count: u64) -> u32:
     return leave(h, i.pc, time, count, u32(AT_HORIZON))
 
 
+@cache
 def _branch(meaning: Any, sources: Any) -> Fn:
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
@@ -167,6 +174,7 @@ def _branch(meaning: Any, sources: Any) -> Fn:
     return handler
 
 
+@cache
 def _jump(meaning: Any, results: Any) -> Fn:
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
@@ -190,6 +198,7 @@ def nowhere(h: Ptr[Hart], i: Ptr[Insn], target: u64, time: u64, count: u64) -> u
     return leave(h, target, time, count, u32(AT_EXIT) if target == 0 else u32(AT_TRAP | FETCH_FAULT << CAUSE_SHIFT))
 
 
+@cache
 def _indirect(meaning: Any, sources: Any, results: Any) -> Fn:
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
@@ -212,6 +221,7 @@ def _indirect(meaning: Any, sources: Any, results: Any) -> Fn:
     return handler
 
 
+@cache
 def _command(sources: Any) -> Fn:
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
@@ -253,13 +263,12 @@ def pack_occupancy(per_cycle: int, elementwise: bool, factor: int = 1) -> int:
     return (per_cycle.bit_length() - 1) | (ELEMENTWISE if elementwise else 0) | factor << 16
 
 
-def _vector(row: table.Instruction, sources: Any, results: Any) -> Fn:
-    meaning: Any = row.meaning
-    memory = row.timing.startswith(("vload", "vstore"))
-    reads = [o.slot for o in row.operands if o.kind.name == "v" and o.reads]
-    writes = [o.slot for o in row.operands if o.kind.name == "v" and o.writes]
-    masked = any(o.kind.name == "vm" for o in row.operands)
+def _vectors(row: table.Instruction) -> list[Operand]:
+    return [operand for operand in row.operands if operand.kind.name == "v"]
 
+
+@cache
+def _vector(meaning: Any, sources: Any, results: Any, reads: Any, writes: Any, masked: bool, memory: bool) -> Fn:
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
         at = t

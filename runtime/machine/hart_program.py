@@ -117,7 +117,7 @@ class Rate(Enum):
     ONE = "one cycle"
     BYTES = "vl elements of the element width at the datapath's width a cycle"
     DIVIDE = "the same, each group for `v_div_rate` cycles"
-    ELEMENTS = "vl elements, `v_element_rate` a cycle"
+    ELEMENTS = "vl elements, `v_element_rate` a cycle; also memory accesses with a stride or an index"
 
 
 # Timing class of a row -> the chip's latency (a number where it is not the chip's to say) and the rate.
@@ -130,7 +130,7 @@ TIMINGS: dict[str, tuple[str | int, Rate]] = {
     "valu": ("v_alu", Rate.BYTES), "vmul": ("v_mul", Rate.BYTES), "vmac": ("v_mul", Rate.BYTES),
     "vfp": ("v_fp", Rate.BYTES), "vdiv": ("v_div", Rate.DIVIDE), "vreduce": ("v_reduce", Rate.BYTES),
     "vpermute": ("v_permute", Rate.BYTES), "vload": ("v_load", Rate.BYTES), "vstore": (1, Rate.BYTES),
-    "vload_element": ("v_load", Rate.ELEMENTS), "vstore_element": (1, Rate.ELEMENTS),
+    "vtoscalar": ("v_permute", Rate.BYTES),
 }  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def timing_of(chip: Chip, row: table.Instruction) -> tuple[int, int]:
     cycles = latency if isinstance(latency, int) else int(getattr(hart, latency))
     if rate is Rate.ONE:
         return cycles, 0
-    if rate is Rate.ELEMENTS:
+    if rate is Rate.ELEMENTS or (row.timing in ("vload", "vstore") and not {"rs2", "vs2"}.isdisjoint(row.by_name)):
         return cycles, pack_occupancy(_power(hart.v_element_rate), True)
     factor = hart.v_div_rate if rate is Rate.DIVIDE else 1
     return cycles, pack_occupancy(_power(hart.vector_datapath_bits // 8), False, factor)
