@@ -96,6 +96,8 @@ class Hart(Struct):
     ready_x: Array[u64, 33]
     ready_f: Array[u64, 33]
     ready_v: Array[u64, 32]
+    v_registers: u32  # registers of a group, at least 1 (the machine's, after every change of vtype)
+    v_shift: u32  # log2 of vsew (the machine's)
     ls_base: u64  # hart address of local memory
     ls_size: u64
     ls_ptr: u64  # host address of local memory

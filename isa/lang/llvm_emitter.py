@@ -92,7 +92,8 @@ class _Function(IRNumerics):
         body = self.fn.body
         params = []
         for k, (_, kind) in enumerate(self.fn.params):
-            params.append(f"{ir_type(kind)}{_extended(kind)} %p{k}")
+            noalias = " noalias" if self.fn.cc == "handler" and ir_type(kind) == "ptr" else ""
+            params.append(f"{ir_type(kind)}{noalias}{_extended(kind)} %p{k}")
         for name, kind in body.variables.items():
             slot = f"%v{len(self.slots)}"
             self.slots[name] = slot

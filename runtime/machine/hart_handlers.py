@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from mtia.isa import table
-from mtia.isa.lang import Fn, FnPtr, Ptr, Struct, fn, select, struct, tailcall, u32, u64, unlikely, unroll
+from mtia.isa.lang import Fn, FnPtr, Ptr, Struct, ctz, fn, struct, tailcall, u32, u64, unlikely, unroll
 from mtia.isa.operands import Operand
 from mtia.isa.state import EXTERNAL, OK, Hart, Insn
 
@@ -122,6 +122,8 @@ def handler_of(row: table.Instruction) -> Fn:
         masked = any(operand.kind.name == "vm" for operand in row.operands)
         memory = row.timing in ("vload", "vstore")
         return _vector(row.meaning, sources, results, reads, writes, masked, memory)
+    if row.timing == "vset":
+        return _configure(row.meaning, sources, results)
     return _plain(row.meaning, sources, results, row.timing in _MEMORY, row.timing in ("csr", "system"))
 
 
@@ -235,27 +237,53 @@ def _command(sources: Any) -> Fn:
 
 @fn
 def group_ready(h: Ptr[Hart], first: u32, count: u32, at: u64) -> u64:
-    """When an operation may start that reads one register of a group a cycle."""
-    start = at
-    for k in range(u32(0), count):
-        start = max(start + u64(k), h.ready_v[(first + k) & 31]) - u64(k)
-    return start
+    """When an operation may start that reads one register of a group a cycle: its first and last register say."""
+    start = max(at, h.ready_v[first])
+    if count == 1:
+        return start
+    behind = u64(count - 1)
+    return max(start + behind, h.ready_v[(first + count - 1) & 31]) - behind
 
 
 @fn
 def group_busy(h: Ptr[Hart], first: u32, count: u32, ready: u64) -> None:
     """Note when the registers of a group are written: one a cycle from `ready` on."""
-    for k in range(u32(0), count):
+    h.ready_v[first] = ready
+    for k in range(u32(1), count):
         h.ready_v[(first + k) & 31] = ready + u64(k)
 
 
 @fn
 def vector_cycles(h: Ptr[Hart], i: Ptr[Insn]) -> u64:
     """Cycles for which an instruction occupies the vector unit; `Insn.occupancy` is made by `pack_occupancy`."""
-    work = h.vl * u64(select(i.occupancy & ELEMENTWISE != 0, u32(1), h.vsew))
+    work = h.vl
+    if i.occupancy & ELEMENTWISE == 0:
+        work = work << u64(h.v_shift & 7)
     shift = u64(i.occupancy & 63)
     groups = (work + (u64(1) << shift) - 1) >> shift
     return max(groups * u64(i.occupancy >> 16), u64(1))
+
+
+@cache
+def _configure(meaning: Any, sources: Any, results: Any) -> Fn:
+    """vsetvli and its kin: also what the vector handlers want to know of vtype."""
+
+    @fn(cc="handler")
+    def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
+        at = t
+        for source in unroll(sources):
+            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+        status = meaning(h, i)
+        if unlikely(status != OK):
+            return stop(h, i, at, n, status)
+        h.v_registers = max(h.vlmul8 >> 3, u32(1))
+        h.v_shift = ctz(h.vsew | 8)
+        for result in unroll(results):
+            getattr(h, result[0])[getattr(i, result[1])] = at + u64(i.latency)
+        following = i + 1
+        return tailcall(HANDLER(following.handler), h, following, at + 1, n + 1, horizon)
+
+    return handler
 
 
 def pack_occupancy(per_cycle: int, elementwise: bool, factor: int = 1) -> int:
@@ -274,7 +302,7 @@ def _vector(meaning: Any, sources: Any, results: Any, reads: Any, writes: Any, m
         at = t
         for source in unroll(sources):
             at = max(at, getattr(h, source[0])[getattr(i, source[1])])
-        count = max(h.vlmul8 >> 3, u32(1))
+        count = max(h.v_registers, u32(1))
         for slot in unroll(reads):
             at = group_ready(h, u32(getattr(i, slot)), count, at)
         if masked:
