@@ -127,10 +127,12 @@ TIMINGS: dict[str, tuple[str | int, Rate]] = {
     "system": (1, Rate.ONE), "fadd": ("fp_add", Rate.ONE), "fmul": ("fp_mul", Rate.ONE), "fma": ("fp_fma", Rate.ONE),
     "fdiv": ("fp_div", Rate.ONE), "fsqrt": ("fp_sqrt", Rate.ONE), "fcvt": ("fp_cvt", Rate.ONE),
     "fmove": ("fp_move", Rate.ONE), "vset": ("v_set", Rate.ONE),
-    "valu": ("v_alu", Rate.BYTES), "vmul": ("v_mul", Rate.BYTES), "vmac": ("v_mul", Rate.BYTES),
-    "vfp": ("v_fp", Rate.BYTES), "vdiv": ("v_div", Rate.DIVIDE), "vreduce": ("v_reduce", Rate.BYTES),
-    "vpermute": ("v_permute", Rate.BYTES), "vload": ("v_load", Rate.BYTES), "vstore": (1, Rate.BYTES),
-    "vtoscalar": ("v_permute", Rate.BYTES),
+    "valu": ("v_alu", Rate.BYTES), "vmask": ("v_alu", Rate.BYTES), "vmul": ("v_mul", Rate.BYTES),
+    "vmac": ("v_mul", Rate.BYTES), "vdiv": ("v_div", Rate.DIVIDE), "vfadd": ("v_fp", Rate.BYTES),
+    "vfmul": ("v_fp", Rate.BYTES), "vfma": ("v_fp", Rate.BYTES), "vfcvt": ("v_fp", Rate.BYTES),
+    "vfdiv": ("v_div", Rate.DIVIDE), "vred": ("v_reduce", Rate.BYTES), "vfred": ("v_reduce", Rate.BYTES),
+    "vperm": ("v_permute", Rate.BYTES), "vtoscalar": ("v_permute", Rate.BYTES), "vload": ("v_load", Rate.BYTES),
+    "vstore": (1, Rate.BYTES),
 }  # fmt: skip
 
 
