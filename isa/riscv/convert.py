@@ -151,7 +151,8 @@ def _declare(row: Extension, t: Float) -> None:
         field = _rm(other.form.fraction, t)
         if other is not t:
             row(
-                f"fcvt.{s}.{other.suffix} fd, fs1[, rm]", f"01000 {t.code} {_CODES[other.suffix]} fs1 {field} fd 1010011",
+                f"fcvt.{s}.{other.suffix} fd, fs1[, rm]",
+                f"01000 {t.code} {_CODES[other.suffix]} fs1 {field} fd 1010011",
                 f"f[rd] = f[rs1] from {other.text} to {t.text}.", timing="fcvt", meaning=_between(other, t),
             )  # fmt: skip
 

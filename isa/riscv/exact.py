@@ -128,7 +128,7 @@ def _pack(form: Format) -> Fn:
     drop = 63 - fraction
     half, rest_mask, least = 1 << drop - 1, (1 << drop) - 1, 2 - (1 << form.exponent - 1)
 
-    @fn
+    @fn(inline="never")
     def pack(sign: u32, exp: i64, sig: u64, rm: u32, flags: Ptr[u32]) -> u64:
         s = u64(sign) << (width - 1)
         tiny = boolean(False)
@@ -162,7 +162,7 @@ def _pack(form: Format) -> Fn:
 def _fma(form: Format, unpack: Fn, pack: Fn) -> Fn:
     infinity, nan, width = form.infinity, form.nan, form.width
 
-    @fn
+    @fn(inline="never")
     def fma(a: u64, b: u64, c: u64, rm: u32, flags: Ptr[u32]) -> u64:
         x = local(Number, 1)
         y = local(Number, 1)
@@ -267,7 +267,7 @@ def jam128(high: u64, low: u64, count: i64) -> u64:
 def _div(form: Format, unpack: Fn, pack: Fn) -> Fn:
     infinity, nan, width = form.infinity, form.nan, form.width
 
-    @fn
+    @fn(inline="never")
     def div(a: u64, b: u64, rm: u32, flags: Ptr[u32]) -> u64:
         x = local(Number, 1)
         y = local(Number, 1)
@@ -309,7 +309,7 @@ def _div(form: Format, unpack: Fn, pack: Fn) -> Fn:
 def _sqrt(form: Format, unpack: Fn, pack: Fn) -> Fn:
     nan = form.nan
 
-    @fn
+    @fn(inline="never")
     def sqrt(a: u64, rm: u32, flags: Ptr[u32]) -> u64:
         x = local(Number, 1)
         unpack(a, x)
@@ -384,7 +384,7 @@ def integer_number(negative: boolean, magnitude: u64, x: Ptr[Number]) -> None:
         x.sig = magnitude << zeros
 
 
-@fn
+@fn(inline="never")
 def to_integer(x: Ptr[Number], signed: boolean, width: u64, rm: u32, flags: Ptr[u32]) -> u64:
     """Round to an integer of `width` bits; out of range gives the nearest one (NaN: the largest) and NV.
 

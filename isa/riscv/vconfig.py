@@ -55,7 +55,7 @@ def _set(vtype_register: bool, length_immediate: bool) -> Fn:
 
 
 _TEXT = (
-    "Set the element width, group size and vl = min({0}, VLMAX); x[rd] = vl. An unsupported setting sets vill and vl = 0."
+    "Set element width, group size and vl = min({0}, VLMAX); x[rd] = vl. An unsupported setting sets vill and vl = 0."
 )
 _KEEP = " x0 as rs1 asks for VLMAX, or keeps vl when rd is x0 too."
 row(

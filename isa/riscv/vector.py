@@ -1,9 +1,9 @@
 # mypy: disable-error-code="valid-type, no-any-return, operator"
 """Forms of vector meanings: how a pure function of elements is applied to registers under vl, mask and vstart.
 
-Elements are taken a block of one result register (or of the widest operand) at a time: the block is computed as if every
-element were active and then only active elements are stored. Functions of elements are therefore total. Tail and masked-off
-elements keep their values, which both policies allow.
+Elements are taken a block of one result register (or of the widest operand) at a time: the block is computed as if
+every element were active and then only active elements are stored. Functions of elements are therefore total. Tail and
+masked-off elements keep their values, which both policies allow.
 """
 
 from __future__ import annotations
@@ -239,5 +239,3 @@ def _nothing(h: Ptr[Hart], i: Ptr[Insn]) -> None:
 def by_float(make: Callable[[Float], Fn | None], factors: tuple[int, int, int], form: str) -> Fn:
     """As `by_width` for floating-point types: 2, 4 and 8 bytes."""
     return by_width((None, *(make(t) for t in FLOATS)), factors, form)
-
-

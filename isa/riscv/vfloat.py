@@ -368,10 +368,12 @@ def _class(t: Float) -> Fn:
 
 row(
     "vfsqrt.v vd, vs2[, vm]", "010011 vm vs2 00000 001 vd 1010111", "vd[e] = square root of vs2[e], for active e.",
-    timing="vfdiv", meaning=by_float(lambda t: both(t.raw, t.raw, t.raw, _root_fast(t), _root_slow(t), "x"), (1, 1, 0), "x"),
+    timing="vfdiv",
+    meaning=by_float(lambda t: both(t.raw, t.raw, t.raw, _root_fast(t), _root_slow(t), "x"), (1, 1, 0), "x"),
 )  # fmt: skip
 row(
-    "vfclass.v vd, vs2[, vm]", "010011 vm vs2 10000 001 vd 1010111", "vd[e] = class of vs2[e] as by fclass, for active e.",
+    "vfclass.v vd, vs2[, vm]", "010011 vm vs2 10000 001 vd 1010111",
+    "vd[e] = class of vs2[e] as by fclass, for active e.",
     timing="valu", meaning=by_float(lambda t: lanewise(t.raw, t.raw, t.raw, _class(t), "x"), (1, 1, 0), "x"),
 )  # fmt: skip
 for _up, _name, _high, _text in (
@@ -408,6 +410,7 @@ def _fold(t: Float, fast: Fn, slow: Fn) -> Fn:
 
 def fold_steps(element: Any, total: Any, op: Fn) -> Fn:
     """The exact form of a reduction: op(h, i, so far, element, 0)."""
+
     @fn
     def run(h: Ptr[Hart], i: Ptr[Insn]) -> None:
         a = Ptr[element](group(h, i.rs2))

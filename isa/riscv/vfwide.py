@@ -41,7 +41,7 @@ def exact_widen(t: Float, w: Float) -> Fn:
 
 def _wide2(t: Float, w: Float, how: str, double: bool, form: str) -> Fn:
     """Sum, difference or product in the wide type; `double`: vs2 is wide already."""
-    first, second, result = (w if double else t), t, w
+    first = w if double else t
     ra, rb, rw, ka, kb, kw, canonical = first.raw, t.raw, w.raw, first.kind, t.kind, w.kind, w.canonical
     widen, run = exact_widen(t, w), w.exact.fma
     one, sign = (1 << w.form.exponent - 1) - 1 << w.form.fraction, 1 << w.form.width - 1
@@ -71,7 +71,7 @@ def _wide2(t: Float, w: Float, how: str, double: bool, form: str) -> Fn:
             y ^= sign
         return rw(run(x, u64(one), y, rounding(h, i), flags_of(h)))
 
-    return both(ra, rb, result.raw, fast, slow, form)
+    return both(ra, rb, rw, fast, slow, form)
 
 
 def _wide_fused(t: Float, w: Float, product: bool, addend: bool, form: str) -> Fn:

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type, no-any-return, operator"
-"""V: integer arithmetic of one width: additions, logic, shifts, products, divisions, comparisons, merges, fixed point."""
+"""V: integer arithmetic of one width: additions, logic, shifts, products, divisions, comparisons."""
 
 from __future__ import annotations
 

@@ -280,7 +280,8 @@ for _name, _high, _kinds, _make, _text in (
 ):  # fmt: skip
     row(
         f"{_name}.vs vd, vs2, vs1[, vm]", f"{_high} vm vs2 vs1 010 vd 1010111",
-        f"vd[0] = {_text} of vs1[0] and the active vs2[e].", timing="vred", reads=("vd",), meaning=_reduce(_kinds, _make),
+        f"vd[0] = {_text} of vs1[0] and the active vs2[e].", timing="vred", reads=("vd",),
+        meaning=_reduce(_kinds, _make),
     )  # fmt: skip
 for _name, _high, _kinds, _text in (
     ("vwredsumu", "110000", UNSIGNED, "unsigned"), ("vwredsum", "110001", SIGNED, "signed")

@@ -182,7 +182,8 @@ def _declare(direction: int, letter: str, data: str, major: str, what: str, text
             nf = f"{fields - 1:03b}"
             row(
                 f"v{letter}{segment}e{width}.v {data}, (rs1)[, vm]", f"{nf} 0 00 vm 00000 rs1 {code} {data} {major}",
-                text.format(f"the {width}-bit element", f"x[rs1] + e · {width // 8 * fields}") + f"{many}, for active e.",
+                text.format(f"the {width}-bit element", f"x[rs1] + e · {width // 8 * fields}")
+                + f"{many}, for active e.",
                 timing=timing, meaning=unit,
             )  # fmt: skip
             row(

@@ -43,7 +43,9 @@ def element(row: table.Instruction, width: int, random_: random.Random) -> bytes
         exponent, fraction, bias = (8, 23, 127) if width == 32 else (11, 52, 1023)
         top = (1 << exponent) - 1
         if pick < 0.25:
-            e, f = random_.choice([(0, 0), (top, 0), (top, 1 << fraction - 1), (top, 1), (0, 1), (bias, 0), (top - 1, 0)])
+            e, f = random_.choice(
+                [(0, 0), (top, 0), (top, 1 << fraction - 1), (top, 1), (0, 1), (bias, 0), (top - 1, 0)]
+            )
         else:
             e, f = bias + random_.randrange(-12, 20), random_.getrandbits(fraction)
         value = sign << width - 1 | e << fraction | f
@@ -149,5 +151,7 @@ def test_vector_rows_against_qemu(name: str) -> None:
             a, b = (out[number * OUT : number * OUT + compared] for out in (theirs, ours))
             if a != b:
                 at = next(k for k in range(compared) if a[k] != b[k]) & ~7
-                wrong.append((text[text.index("li t2") : text.index("vs8r")], at, a[at : at + 8].hex(), b[at : at + 8].hex()))
+                wrong.append(
+                    (text[text.index("li t2") : text.index("vs8r")], at, a[at : at + 8].hex(), b[at : at + 8].hex())
+                )
         assert not wrong, f"exact={exact}: {len(wrong)} of {len(cases)}: " + "\n".join(map(str, wrong[:20]))
