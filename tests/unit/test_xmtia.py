@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from mtia.isa import table
 from mtia.isa.lang import u64
 from mtia.isa.state import Hart, Insn
 from mtia.isa.table import Instruction
-from mtia.isa.xmtia.codes import DType, Form, Info, Space
+from mtia.isa.xmtia.codes import Cause, DType, Form, Info, Space
 from mtia.isa.xmtia.engines import meanings, timings
 from mtia.isa.xmtia.state import CpState, TileReg
+from mtia.isa.xmtia.statements import chapter
 from xmtia_support import NUMPY, Imm, Tile, equal_bits, random, run
 
 ROWS = [row for row in table.all() if row.name.startswith("xm.")]
@@ -29,6 +31,21 @@ def test_rows_stay_in_the_custom_opcodes() -> None:
     opcodes = {"cp": {0x2B}, "hart": {0x2B}, "se": {0x0B, 0x5B}}
     for row in ROWS:
         assert row.match & 0x7F in opcodes.get(row.unit, {0x0B}), row.name
+
+
+def test_the_manual_lists_every_type_and_cause() -> None:
+    text = (Path(table.__file__).parent / "chapters" / "30-units.md").read_text(encoding="utf-8")
+    for dtype in DType:
+        assert f"| {int(dtype)} | `{dtype.name.lower()}` |" in text
+    for cause in Cause:
+        assert f"| {int(cause)} | {cause.name} |" in text
+
+
+def test_the_manual_states_the_nonlinear_functions() -> None:
+    text = chapter()
+    for name in ("exp", "log2", "tanh", "gelu", "sine_large", "pow_", "lut_exp"):
+        assert f"\ndef {name}(" in text
+    assert "| ERFCX | 0x1.3ba5916e9fd4fp+0, " in text and "0xa2f9836e4e441529" in text
 
 
 class Harness:
