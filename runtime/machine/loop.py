@@ -51,7 +51,7 @@ from .state import (
 from .units import blame, complete_compute, complete_dma, start_units, wake, wake_harts
 
 HORIZON = 1_000_000  # cycles that a hart may run alone at most, so that the stop flag is seen
-SKEW = 200  # cycles that one hart of a PE may run ahead of the other (defined)
+SKEW = 1000  # cycles that one hart of a PE may run ahead of the other (defined)
 
 
 @fn

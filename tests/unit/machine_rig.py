@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from mtia.isa.lang import FnPtr, Ptr, addr, fn, u32
 from mtia.isa.state import Hart, Insn
 from mtia.isa.xmtia.codes import DType
 from mtia.isa.xmtia.engines import meanings, timings
+from mtia.runtime.faults import trap_of
 from mtia.runtime.machine import loop
 from mtia.runtime.machine.engine import Fast, Interpreter, Reference
 from mtia.runtime.machine.host import Host
-from mtia.runtime.machine.memory import DRAM_BASE
+from mtia.runtime.machine.memory import DRAM_BASE, warm_llc
 from mtia.runtime.machine.state import AT_COMMAND, AT_EXIT, AT_HORIZON, HartControl
 
 END = 0xFFFF
@@ -144,8 +146,17 @@ class Rig:
             Insn.view(code.addr + len(script.entries) * Insn.size).row = END
             self.host.start_hart(pe, hart, 0).reservation = code.addr
 
-    def run(self, scripts: dict[tuple[int, int], Script]) -> int:
-        """Run the scripts; returns how it ended."""
+    @property
+    def cycles(self) -> int:
+        return int(self.host.machine.time)
+
+    def trap(self, ended: int) -> Any:
+        return trap_of(ended, self.host, None)
+
+    def run(self, scripts: dict[tuple[int, int], Script], warm: Sequence[tuple[int, int]] = ()) -> int:
+        """Run the scripts with some (address, size) ranges resident in the LLC; returns how it ended."""
         self.host.reset()
+        for address, size in warm:
+            warm_llc(self.host.machine, address, size)
         self.start(scripts)
         return self.engine.run("run_machine", self.host.machine)
