@@ -523,6 +523,6 @@ class Wait(MTIA.Operation, name="wait"):
 
 
 class HartWait(MTIA.Operation, name="hart_wait"):
-    """Stall the hart until no earlier command still reads or writes these buffers."""
+    """Stall the hart until no earlier command still reads or writes a buffer."""
 
-    buffers: Sequence[ext.Operand[Any]]
+    buffer: ext.Operand[Any]

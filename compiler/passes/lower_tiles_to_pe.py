@@ -195,9 +195,8 @@ def _barrier(lowering: Lowering, op: Any) -> None:
 
 
 def _hart_wait(lowering: Lowering, op: Any) -> None:
-    numbers = {ir.IntegerAttr(lowering.views.root(value).owner.attributes["mtia.cb"]).value for value in op.operands}
-    for cb in sorted(numbers):
-        pe.command("xm.cb.waitw", loc=op.location, cb=cb)
+    owner = lowering.views.root(op.operands[0]).owner
+    pe.command("xm.cb.waitw", loc=op.location, cb=ir.IntegerAttr(owner.attributes["mtia.cb"]).value)
 
 
 HANDLERS: dict[str, Callable[[Lowering, Any], None]] = {

@@ -79,9 +79,9 @@ class Waits:
         local = [
             root for root in roots if memory_space(root.type) != GLOBAL and root not in self.settled and circular(root)
         ]
-        if local:
-            create("mtia.hart_wait", local, [], ir.InsertionPoint(op), op.location)
-            self.settled |= set(local)
+        for root in local:
+            create("mtia.hart_wait", [root], [], ir.InsertionPoint(op), op.location)
+            self.settled.add(root)
 
     def drain(self, op: Any) -> None:
         """What was sent to device memory must be there before it is read back."""

@@ -1,0 +1,80 @@
+// RUN: %mtiac opt --pass=plan-local-memory --target=mtia300 %s | %filecheck %s
+// RUN: %mtiac opt --pass=plan-local-memory,lower-tiles-to-pe --target=mtia300 %s | %filecheck %s --check-prefix=PE
+
+// The program loop: hart h of H runs programs h, h + H, …; x runs fastest.
+// CHECK-LABEL: func.func @kernel
+// CHECK-SAME: mtia_circular_buffers = [array<i64: 0, 0, 8192, 4096, 8>, array<i64: 1, 0, 40960, 4096, 2>, array<i64: 2, 0, 49152, 8192, 1>]
+// CHECK: %[[RANK:.*]] = "pe.rdinfo"() {k = 0 : i64}
+// CHECK: scf.for %[[PID:.*]] = %{{.*}} to %{{.*}} step %{{.*}} {
+// CHECK: arith.remui
+// Buffers that DMA fills have slots enough to hide device memory, scratch of the SIMD engine has one.
+// CHECK: memref.alloc() {mtia.cb = 0 : i64, mtia.offset = 0 : i64} : memref<1x1024xf32>
+// CHECK: "mtia.dma_in"
+// CHECK: memref.alloc() {mtia.cb = 2 : i64, mtia.offset = 0 : i64} : memref<1x1024xf32>
+// CHECK: memref.alloc() {mtia.cb = 2 : i64, mtia.offset = 4096 : i64} : memref<1x1024xf32>
+// CHECK: memref.alloc() {mtia.cb = 1 : i64, mtia.offset = 0 : i64} : memref<1x1024xf32>
+// CHECK: "mtia.dma_out"
+// CHECK-NEXT: "mtia.cb_next"() {cb = 0 : i64}
+// CHECK-NEXT: "mtia.cb_next"() {cb = 1 : i64}
+// CHECK-NOT: "mtia.cb_next"
+
+// What never changes is set before the loop; a turn of the loop sets addresses and issues commands.
+// PE-LABEL: func.func @kernel
+// PE-COUNT-3: "pe.cb_init"
+// PE: "pe.td_local"
+// PE: "pe.gd_base"
+// PE: scf.for
+// PE-NOT: "pe.td_local"
+// PE: "pe.gd_addr"
+// PE-NEXT: "pe.dma_in"
+// PE-NEXT: "pe.se_exp"
+// PE-NEXT: "pe.se_sqrt"
+// PE-NEXT: "pe.se_add"
+// PE: "pe.gd_addr"
+// PE-NEXT: "pe.dma_out"
+// PE-NEXT: "pe.cb_next"() {cb = 0 : i64}
+func.func @kernel(%x: memref<?xf32, 1>, %y: memref<?xf32, 1>) {
+  %c1024 = arith.constant 1024 : i32
+  %p = "mtia.program_id"() {axis = 0 : i32} : () -> i32
+  %o = arith.muli %p, %c1024 : i32
+  %i = arith.index_cast %o : i32 to index
+  %a = memref.alloc() : memref<1x1024xf32>
+  %s = memref.reinterpret_cast %x to offset: [%i], sizes: [1, 1024], strides: [1024, 1] : memref<?xf32, 1> to memref<1x1024xf32, strided<[1024, 1], offset: ?>, 1>
+  "mtia.dma_in"(%s, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<1x1024xf32, strided<[1024, 1], offset: ?>, 1>, memref<1x1024xf32>) -> ()
+  %t = memref.alloc() : memref<1x1024xf32>
+  "mtia.simd_unary"(%a, %t) {kind = "exp"} : (memref<1x1024xf32>, memref<1x1024xf32>) -> ()
+  %u = memref.alloc() : memref<1x1024xf32>
+  "mtia.simd_unary"(%a, %u) {kind = "sqrt"} : (memref<1x1024xf32>, memref<1x1024xf32>) -> ()
+  %b = memref.alloc() : memref<1x1024xf32>
+  "mtia.simd_binary"(%t, %u, %b) {kind = "add"} : (memref<1x1024xf32>, memref<1x1024xf32>, memref<1x1024xf32>) -> ()
+  %d = memref.reinterpret_cast %y to offset: [%i], sizes: [1, 1024], strides: [1024, 1] : memref<?xf32, 1> to memref<1x1024xf32, strided<[1024, 1], offset: ?>, 1>
+  "mtia.dma_out"(%b, %d) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<1x1024xf32>, memref<1x1024xf32, strided<[1024, 1], offset: ?>, 1>) -> ()
+  return
+}
+
+// The hart waits before it touches what commands write, and before device memory that was just written is read back.
+// CHECK-LABEL: func.func @waits
+// CHECK: "mtia.dma_in"
+// CHECK-NEXT: "mtia.hart_wait"(%[[A:.*]]) : (memref<64xi32>)
+// CHECK-NEXT: memref.load %[[A]]
+// CHECK: "mtia.dma_out"
+// CHECK: "mtia.wait"() {units = 2 : i64}
+// CHECK-NEXT: "mtia.dma_in"
+// PE-LABEL: func.func @waits
+// PE: "pe.cb_waitw"() {cb = 0 : i64}
+// PE-NEXT: memref.load
+// PE: "pe.wait"
+func.func @waits(%x: memref<?xi32, 1>) {
+  %c0 = arith.constant 0 : index
+  %a = memref.alloc() : memref<64xi32>
+  %s = memref.reinterpret_cast %x to offset: [0], sizes: [64], strides: [1] : memref<?xi32, 1> to memref<64xi32, strided<[1]>, 1>
+  "mtia.dma_in"(%s, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<64xi32, strided<[1]>, 1>, memref<64xi32>) -> ()
+  %v = memref.load %a[%c0] : memref<64xi32>
+  %w = arith.addi %v, %v : i32
+  memref.store %w, %a[%c0] : memref<64xi32>
+  "mtia.dma_out"(%a, %s) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<64xi32>, memref<64xi32, strided<[1]>, 1>) -> ()
+  %b = memref.alloc() : memref<64xi32>
+  "mtia.dma_in"(%s, %b) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<64xi32, strided<[1]>, 1>, memref<64xi32>) -> ()
+  "mtia.dma_out"(%b, %s) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<64xi32>, memref<64xi32, strided<[1]>, 1>) -> ()
+  return
+}
