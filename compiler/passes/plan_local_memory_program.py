@@ -1,4 +1,8 @@
-"""The loop over the programs of a launch: hart h of H runs programs h, h + H, h + 2H, …, ascending."""
+"""The loop over the programs of a launch: in round n, hart h of H runs program nH + h, or nH + (H-1-h) where n is odd.
+
+Ids ascend on every hart, so waiting for a lower id always makes progress. The turn of every other round evens out
+kernels whose work grows with an id, such as causal attention: a hart with a short program next gets a long one.
+"""
 
 from __future__ import annotations
 
@@ -43,14 +47,14 @@ def make_program_loop(function: Any, harts: int, vector_mask: int) -> None:
             if vector_mask != (1 << harts) - 1:
                 first, step = rank, pes
                 programs = grid.programs_of(core, vector_mask.bit_length() - 1, programs)
-        bounds = [grid.index(value) for value in (first, programs, step)]
-    loop = ir.Operation.create("scf.for", operands=bounds, regions=1, loc=loc, ip=ir.InsertionPoint(last))
+        rounds, zero, one = grid.rounds(first, step, programs)
+    loop = ir.Operation.create("scf.for", operands=[zero, rounds, one], regions=1, loc=loc, ip=ir.InsertionPoint(last))
     inner = loop.regions[0].blocks.append(ir.IndexType.get(), arg_locs=[loc])
     end = ir.Operation.create("scf.yield", loc=loc, ip=ir.InsertionPoint(inner))
     for op in body:
         if op.name != "arith.constant":
             op.move_before(end)
-    replace_ids(inner, grid, inner.arguments[0])
+    replace_ids(inner, grid, inner.arguments[0], first, step)
 
 
 class Grid:
@@ -69,6 +73,36 @@ class Grid:
     def index(self, value: Any) -> Any:
         """A value as an index."""
         return create("arith.index_cast", [value], [ir.IndexType.get()], self.ip, self.loc)
+
+    def constant(self, number: int, like: Any, ip: Any = None) -> Any:
+        """An integer constant of the type of `like`."""
+        value = ir.IntegerAttr.get(like.type, number)
+        return create("arith.constant", [], [like.type], ip or self.ip, self.loc, value=value)
+
+    def compare(self, predicate: int, left: Any, right: Any, ip: Any = None) -> Any:
+        """An integer comparison; `predicate` as in arith.cmpi."""
+        kind = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), predicate)
+        i1 = ir.IntegerType.get_signless(1)
+        return create("arith.cmpi", [left, right], [i1], ip or self.ip, self.loc, predicate=kind)
+
+    def place(self, odd: Any, first: Any, step: Any, ip: Any = None) -> Any:
+        """Which program of a round is this hart's: `first`, or in odd rounds the one opposite."""
+        ip = ip or self.ip
+        last = self.binary("arith.subi", step, self.constant(1, step, ip), ip)
+        opposite = self.binary("arith.subi", last, first, ip)
+        return create("arith.select", [odd, opposite, first], [first.type], ip, self.loc)
+
+    def rounds(self, first: Any, step: Any, programs: Any) -> tuple[Any, Any, Any]:
+        """The number of rounds of this hart, with the constants 0 and 1, as indices."""
+        count = create("arith.extui", [programs], [step.type], self.ip, self.loc)
+        whole = self.binary("arith.divui", count, step)
+        left = self.binary("arith.remui", count, step)
+        odd = self.compare(1, self.binary("arith.andi", whole, self.constant(1, whole)), self.constant(0, whole))
+        more = self.compare(6, self.place(odd, first, step), left)  # unsigned less than
+        extra = create("arith.extui", [more], [step.type], self.ip, self.loc)
+        numbers = (self.binary("arith.addi", whole, extra), self.constant(0, whole), self.constant(1, whole))
+        rounds, zero, one = (self.index(number) for number in numbers)
+        return rounds, zero, one
 
     def programs_of(self, core: Any, chosen: int, programs: Any) -> Any:
         """The number of programs on the chosen hart, 0 on the others."""
@@ -92,8 +126,8 @@ class Grid:
         return found
 
 
-def replace_ids(block: Any, grid: Grid, program: Any) -> None:
-    """Compute the ids that the kernel reads from the number of the program; x runs fastest."""
+def replace_ids(block: Any, grid: Grid, number: Any, first: Any, step: Any) -> None:
+    """Compute the ids that the kernel reads from the number of the round; x runs fastest."""
     found = collect(block, [])
     if not found:
         return
@@ -101,7 +135,14 @@ def replace_ids(block: Any, grid: Grid, program: Any) -> None:
     i32 = ir.IntegerType.get_signless(32)
     ids: dict[int, Any] = {}
     axes = {axis_of(op) for op in found if op.name == "mtia.program_id"}
-    rest = create("arith.index_cast", [program], [i32], start, grid.loc) if axes else None
+    rest = None
+    if axes:
+        turn = create("arith.index_cast", [number], [step.type], start, grid.loc)
+        low = grid.binary("arith.andi", turn, grid.constant(1, turn, start), start)
+        odd = grid.compare(1, low, grid.constant(0, turn, start), start)
+        base = grid.binary("arith.muli", turn, step, start)
+        program = grid.binary("arith.addi", base, grid.place(odd, first, step, start), start)
+        rest = create("arith.trunci", [program], [i32], start, grid.loc)
     for axis in range(max(axes, default=-1) + 1):
         size = grid.size(axis)
         if axis in axes:
