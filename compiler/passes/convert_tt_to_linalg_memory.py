@@ -230,13 +230,10 @@ def _load_wrapped(c: Converter, pointers: Pointers, axis: int, ranges: Ranges, f
     offset, shape = pointers.offset, pointers.shape
     wrap = offset.wraps[axis]
     assert wrap is not None
-    first = c.index.remainder(wrap.start, wrap.modulus)
-    fits = arith.CmpIOp(_SLE, c.index.value(c.index.add(first, shape[axis])), c.index.value(wrap.modulus)).result
-    positive = arith.CmpIOp(_SGE, c.index.value(wrap.start), c.index.constant(0)).result
     buffer = memref.AllocOp(build.buffer_type(shape, pointers.memory.type.element_type), [], []).result
 
     def whole() -> list[Any]:
-        base = c.index.add(offset.base, c.index.mul(first, offset.strides[axis]))
+        base = c.index.add(offset.base, c.index.mul(wrap.first, offset.strides[axis]))
         _transfer_in(c, pointers.memory, base, buffer, offset.strides, ranges, fill)
         return []
 
@@ -246,11 +243,8 @@ def _load_wrapped(c: Converter, pointers: Pointers, axis: int, ranges: Ranges, f
         _transfer_rows(c, pointers, axis, offset.strides[axis], rows, ranges, fill, buffer)
         return []
 
-    build.if_(arith.AndIOp(positive, fits).result, whole, by_rows)
+    build.if_(wrap.whole, whole, by_rows)
     return build.tensor_of(buffer)
-
-
-_SLE, _SGE = 3, 5
 
 
 def _transfer_rows(

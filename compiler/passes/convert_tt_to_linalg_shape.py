@@ -11,6 +11,7 @@ from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, elementwis
 from mtia.compiler.passes.convert_tt_to_linalg_values import (
     Affine,
     Compare,
+    Index,
     Mask,
     Pointers,
     Splat,
@@ -18,7 +19,7 @@ from mtia.compiler.passes.convert_tt_to_linalg_values import (
     Wrap,
     same,
 )
-from mtia.dialects.mlir import ir, linalg, tensor
+from mtia.dialects.mlir import arith, ir, linalg, tensor
 from mtia.dialects.tt import element_type, shape_of
 
 __all__: list[str] = []
@@ -200,10 +201,19 @@ def _remainder(c: Converter, op: Any) -> None:
     if left is not None and right is not None and right.uniform and not left.wrapped:
         varying = left.varying()
         if len(varying) == 1 and same(left.strides[varying[0]], 1):
-            wrap = Wrap(left.base, right.base)
+            wrap = _wrap(c, left.base, right.base, left.shape[varying[0]])
             wraps = tuple(wrap if axis == varying[0] else None for axis in range(len(left.shape)))
             formula = replace(left, base=0, wraps=wraps)
     _set_or_compute(c, op, formula) if _is_tensor(op) else elementwise(c, op)
+
+
+def _wrap(c: Converter, start: Index, modulus: Index, size: int) -> Wrap:
+    """The wrap of `size` indices; its scalars are computed here, outside of the loops that use it."""
+    first = c.index.remainder(start, modulus)
+    end = c.index.value(c.index.add(first, size))
+    fits = arith.CmpIOp(arith.CmpIPredicate.sle, end, c.index.value(modulus)).result
+    positive = arith.CmpIOp(arith.CmpIPredicate.sge, c.index.value(start), c.index.constant(0)).result
+    return Wrap(start, modulus, first, arith.AndIOp(positive, fits).result)
 
 
 @lowers("arith.extsi", "arith.index_cast")

@@ -33,10 +33,15 @@ Index = Any
 
 @dataclass(frozen=True)
 class Wrap:
-    """The index i of a dimension is replaced by (start + i) remainder modulus, rounded to zero as in C."""
+    """The index i of a dimension is replaced by (start + i) remainder modulus, rounded to zero as in C.
+
+    `first` is the index of i = 0; `whole`, an i1, says that start is not negative and no i comes to the modulus.
+    """
 
     start: Index
     modulus: Index
+    first: Index
+    whole: Any
 
 
 @dataclass(frozen=True)
