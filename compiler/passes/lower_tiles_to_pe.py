@@ -208,10 +208,27 @@ HANDLERS: dict[str, Callable[[Lowering, Any], None]] = {
 }
 
 
+def _view_memory(function: Any) -> None:
+    """Device memory at a computed address is a view for the hart, as local memory is."""
+    found: list[Any] = []
+
+    def collect_memory(op: Any) -> Any:
+        if op.name == "mtia.memory_at":
+            found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    function.operation.walk(collect_memory)
+    for op in found:
+        view = create("pe.view", [op.operands[0]], [op.results[0].type], ir.InsertionPoint(op), op.location)
+        op.results[0].replace_all_uses_with(view)
+        op.erase()
+
+
 def lower_tiles_to_pe(module: Any, options: Options) -> None:
     """Lower all kernels of a module in place."""
     with module.context, ir.Location.unknown():
         for op in module.body.operations:
             if op.operation.name == "func.func" and CIRCULAR_BUFFERS in op.attributes:
+                _view_memory(op)
                 Lowering(op).lower()
                 del op.attributes[CIRCULAR_BUFFERS]

@@ -320,7 +320,9 @@ class Registers:
         return self.make("arith.extui" if value.type.width == 1 else "arith.extsi", [value])
 
     def base(self, root: Any) -> Any:
-        """The device address that an argument holds, read once."""
+        """The device address that an argument holds, read once, or that a view of device memory was made from."""
+        if not isinstance(root.owner, ir.Block):
+            return root.owner.operation.operands[0]
         found = self.bases.get(root)
         if found is None:
             index = ir.IndexType.get()
@@ -338,7 +340,7 @@ class Registers:
         strides = dynamic_strides(value, view)
         if not shape:
             shape, strides = [1], [1]
-        address_fixed = all(self.fixed(term) for term, _ in view.terms)
+        address_fixed = self.fixed(view.root) and all(self.fixed(term) for term, _ in view.terms)
         if fixed:
             self.set_base(number, view, size, len(shape), address_fixed)
             if "fill" in FILLS.get(op.name, ()) and (bits := self.fill_bits(op)) is not None:
@@ -357,7 +359,8 @@ class Registers:
 
     def set_base(self, number: int, view: View, size: int, rank: int, address_fixed: bool) -> None:
         word = self.constant(dtype_of(view.element) | rank << 8)
-        address = self.address(view, size) if address_fixed else self.base(view.root)
+        known = self.base(view.root) if self.fixed(view.root) else self.constant(0)
+        address = self.address(view, size) if address_fixed else known
         pe.command("xm.gd.base", address, word, gd=number)
 
     def address(self, view: View, size: int) -> Any:
