@@ -299,6 +299,7 @@ class BodyTranslator:
 
     def store(self, value: Any, destination: View) -> None:
         """Make the value of a result stand in its destination."""
+        check_type(destination.element)
         operand = self.get(value)
         target = self.memref(destination)
         if isinstance(operand, Affine):
@@ -306,7 +307,6 @@ class BodyTranslator:
         elif isinstance(operand, Tile) and operand.view == destination:
             return
         else:
-            check_type(destination.element)
             self.emit("mtia.simd_unary", [self.source(operand), target], [], kind=ir.StringAttr.get("cvt"))
 
 
