@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
+from typing import Any
 
-__all__ = ["DTYPE_BYTES", "PhaseCall", "Plan", "TensorSpec"]
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from mtia.isa.errors import UserError
+
+__all__ = ["DTYPE_BYTES", "CompiledModel", "PhaseCall", "Plan", "TensorSpec", "numpy_type"]
 
 DTYPE_BYTES = {
     "f64": 8, "i64": 8, "f32": 4, "i32": 4, "f16": 2, "bf16": 2, "i16": 2, "i8": 1, "i1": 1, "ui8": 1,
@@ -69,3 +80,65 @@ class Plan:
         tensors = tuple(TensorSpec(**{**spec, "shape": tuple(spec["shape"])}) for spec in raw["tensors"])
         phases = tuple(PhaseCall(**{**call, "args": tuple(call["args"])}) for call in raw["phases"])
         return Plan(tensors, phases, tuple(raw["inputs"]), tuple(raw["outputs"]), raw["scratch"])
+
+
+def numpy_type(dtype: str) -> np.dtype[Any]:
+    """The numpy type of a plan's element type."""
+    short = {"f": "float", "i": "int", "u": "uint"}
+    if dtype == "bf16":
+        return np.dtype(ml_dtypes.bfloat16)
+    if dtype == "i1":
+        return np.dtype(np.bool_)
+    kind = dtype.rstrip("0123456789")
+    return np.dtype(short[kind[0]] + dtype[len(kind) :])
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A model ready to run: the plan, an executable per kernel, the values of parameters and constants by name.
+
+    On disk it is a zip archive: `plan.json`, `<kernel>.elf`, and `values.npz` (raw bytes; types and shapes are the plan's).
+    """
+
+    plan: Plan
+    target: str
+    programs: Mapping[str, bytes]
+    values: Mapping[str, NDArray[Any]]
+
+    def to_bytes(self) -> bytes:
+        """The archive."""
+        whole = io.BytesIO()
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            archive.writestr("target", self.target)
+            archive.writestr("plan.json", self.plan.to_json())
+            for name, program in self.programs.items():
+                archive.writestr(f"{name}.elf", program)
+            for number, spec in enumerate(self.plan.tensors):
+                if spec.kind in ("param", "const"):
+                    value = np.ascontiguousarray(self.values[spec.name]).astype(numpy_type(spec.dtype), copy=False)
+                    archive.writestr(f"values/{number}", value.tobytes())
+        return whole.getvalue()
+
+    @staticmethod
+    def from_bytes(data: bytes, file: str | None = None) -> CompiledModel:
+        """The model of an archive; a damaged or foreign one is a UserError."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                plan = Plan.from_json(archive.read("plan.json").decode())
+                programs = {name: archive.read(f"{name}.elf") for name in {call.kernel for call in plan.phases}}
+                values = {
+                    spec.name: np.frombuffer(archive.read(f"values/{number}"), numpy_type(spec.dtype)).reshape(spec.shape)
+                    for number, spec in enumerate(plan.tensors)
+                    if spec.kind in ("param", "const")
+                }
+                return CompiledModel(plan, archive.read("target").decode(), programs, values)
+        except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            raise UserError(f"no compiled model, or a damaged one ({error})", file) from None
+
+    @staticmethod
+    def load(path: str | Path) -> CompiledModel:
+        """The model in a file."""
+        try:
+            return CompiledModel.from_bytes(Path(path).read_bytes(), str(path))
+        except OSError as error:
+            raise UserError(f"cannot read: {error.strerror}", str(path)) from None

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from mtia.compiler.frontends.fx_decompositions import decompositions
 from mtia.dialects.mlir import run_passes
 from mtia.dialects.mtia import MTIA
 from mtia.isa.errors import UserError
 
-__all__ = ["Imported", "import_program", "load_program"]
+__all__ = ["Imported", "import_program", "load_program", "to_numpy"]
 
 CLEAN = "builtin.module(canonicalize,func.func(linalg-generalize-named-ops),canonicalize,cse)"
 
@@ -30,8 +32,13 @@ class Imported:
     module: Any
     kinds: tuple[str, ...]
     names: tuple[str, ...]
-    params: Mapping[str, Any]
+    params: Mapping[str, NDArray[Any]]
     program: Any
+
+    @property
+    def tensors(self) -> dict[str, Any]:
+        """The torch tensors of the parameters, buffers and constants."""
+        return {**self.program.state_dict, **self.program.constants}
 
 
 def load_program(path: str | Path) -> Any:
@@ -77,8 +84,21 @@ def _arguments(program: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str
         names.append(name)
         if not user:
             table = program.constants if name in program.constants else program.state_dict
-            params[name] = table[name].detach()
+            params[name] = to_numpy(table[name])
     return tuple(kinds), tuple(names), params
+
+
+def to_numpy(tensor: Any) -> NDArray[Any]:
+    """The values of a CPU tensor, bfloat16 included."""
+    import ml_dtypes
+    import torch
+
+    dense = tensor.detach().contiguous()
+    if dense.dtype == torch.bfloat16:
+        narrow: NDArray[Any] = dense.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+        return narrow
+    array: NDArray[Any] = dense.numpy()
+    return array
 
 
 def _mark_nodes(graph: Any) -> None:

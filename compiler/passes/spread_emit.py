@@ -20,6 +20,7 @@ from mtia.compiler.passes.spread_layout import (
     kept_dims,
     merge_local,
     natural_order,
+    overlapping_dims,
     swapped,
     window_dims,
 )
@@ -170,9 +171,9 @@ class _Emitter(IndexWriter):
         kind = ir.MemRefType.get([self.tiles[dim] for dim in dims], access.buffer.dtype)
         local = memref.AllocOp(kind, [], []).result
         windows = [dim for dim in dims if dim in window_dims(access)]
-        while len(dims) - len(windows) > MAX_DMA_RANK:
-            rest = [dim for dim in dims if dim not in windows]
-            windows.append(min(rest, key=lambda dim: (not dim.reduction, self.tiles[dim])))
+        if len(dims) - len(windows) > MAX_DMA_RANK:
+            windows = [dim for dim in dims if dim in overlapping_dims(access)]
+        windows += [dim for dim in dims if dim not in windows][: -MAX_DMA_RANK]
         if windows:
             for point in product(*(range(self.tiles[dim]) for dim in windows)):
                 self.load_window(access, local, dims, dict(zip(windows, point, strict=True)))

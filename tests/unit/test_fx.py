@@ -1,4 +1,4 @@
-"""Models through the FX front end and `spread`, run on the host by MLIR's CPU lowering, against torch node by node."""
+"""Models from torch.export to PE executables on the machine, against torch node by node."""
 
 from __future__ import annotations
 
@@ -6,32 +6,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
-from mtia.compiler.frontends.fx import import_program
-from mtia.compiler.passes.spread import spread
+from mtia.compiler.frontends.fx import import_program, to_numpy
+from mtia.compiler.model import compile_imported
+from mtia.compiler.options import Options
 from mtia.compiler.passes.spread_views import Affine, Dim, delinearize, refine
-from mtia.isa.chip import load_chip
 from mtia.isa.plan import Plan
+from mtia.runtime.device import Device
+from mtia.runtime.model import LoadedModel
 
 torch = pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "examples")]
+sys.path.insert(0, str(ROOT / "examples"))
 
-from host_phases import run_on_host  # noqa: E402
 from models import make  # noqa: E402
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # Unit roundoff; sums are in fp32, so the length of a reduction counts in fp32 roundoffs.
 ROUND = {"fp32": 2.0**-24, "fp16": 2.0**-11, "bf16": 2.0**-8}
-
-
-def to_numpy(tensor: Any) -> Any:
-    tensor = tensor.detach().contiguous()
-    if tensor.dtype == torch.bfloat16:
-        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
 
 
 def compare(model: Any, inputs: tuple[Any, ...], dtype: str, chip: str = "mtia200", terms: int = 512) -> Plan:
@@ -41,27 +34,26 @@ def compare(model: Any, inputs: tuple[Any, ...], dtype: str, chip: str = "mtia20
     """
     program = torch.export.export(model, inputs)
     imported = import_program(program)
-    result = spread(imported.module, imported.kinds, imported.names, load_chip(chip))
-    values = {name: to_numpy(value) for name, value in imported.params.items()} | dict(result.constants)
-    memory = run_on_host(result.kernels, result.plan, values, [to_numpy(value) for value in inputs])
+    compiled = compile_imported(imported, Options(target=chip))
+    run = LoadedModel(Device(chip), compiled)(*[to_numpy(value) for value in inputs], keep_layers=True)
     expected = nodes(imported, inputs)
     tolerance = 4 * (ROUND[dtype] + terms**0.5 * ROUND["fp32"])
-    for spec, got in zip(result.plan.tensors, memory, strict=True):
-        if spec.kind not in ("temp", "output") or spec.node not in expected:
-            continue
-        want = to_numpy(expected[spec.node]).astype(np.float64)
-        finite = np.isfinite(want)
-        have = got.reshape(want.shape).astype(np.float64)
-        assert np.array_equal(have[~finite], want[~finite], equal_nan=True), spec.node
-        scale = max(1.0, np.abs(want[finite]).max(initial=0))
-        assert np.abs(have - want)[finite].max(initial=0) <= tolerance * scale, spec.node
+    for name, got in run.layers.items():
+        check(name, got, expected[name], tolerance)
     with torch.no_grad():
         outputs = model(*inputs)
-    for number, want in zip(result.plan.outputs, outputs if isinstance(outputs, tuple) else (outputs,), strict=True):
-        wide = to_numpy(want).astype(np.float64)
-        limit = tolerance * max(1.0, np.abs(wide).max(initial=0))
-        assert np.abs(memory[number].reshape(wide.shape).astype(np.float64) - wide).max(initial=0) <= limit
-    return result.plan
+    for got, want in zip(run.outputs, outputs if isinstance(outputs, tuple) else (outputs,), strict=True):
+        check("result", got, want, tolerance)
+    return compiled.plan
+
+
+def check(name: str, got: Any, tensor: Any, tolerance: float) -> None:
+    want = to_numpy(tensor).astype(np.float64)
+    have = got.reshape(want.shape).astype(np.float64)
+    finite = np.isfinite(want)
+    assert np.array_equal(have[~finite], want[~finite], equal_nan=True), name
+    scale = max(1.0, np.abs(want[finite]).max(initial=0))
+    assert np.abs(have - want)[finite].max(initial=0) <= tolerance * scale, name
 
 
 def nodes(imported: Any, inputs: tuple[Any, ...]) -> dict[str, Any]:
@@ -75,10 +67,10 @@ def nodes(imported: Any, inputs: tuple[Any, ...]) -> dict[str, Any]:
 
     feed = iter(inputs)
     pairs = zip(imported.kinds, imported.names, strict=True)
-    arguments = [next(feed) if kind == "input" else imported.params[name] for kind, name in pairs]
+    arguments = [next(feed) if kind == "input" else imported.tensors[name] for kind, name in pairs]
     with torch.no_grad():
         Recorder(imported.program.graph_module).run(*arguments)
-    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+    return {name: value[0] if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
