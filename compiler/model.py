@@ -1,4 +1,4 @@
-"""From an exported PyTorch program to a compiled model: one executable per distinct kernel, and the plan of launches."""
+"""From an exported PyTorch program to a compiled model: an executable per distinct kernel, and the plan of launches."""
 
 from __future__ import annotations
 
@@ -27,15 +27,12 @@ def compile_imported(imported: Imported, options: Options) -> CompiledModel:
     """Compile a program that is already linalg."""
     made = spread(imported.module, imported.kinds, imported.names, options.chip)
     programs = {
-        name: driver.compile_text(_text(kernel), "memref", options).elf
-        for name, kernel in made.kernels.items()
+        name: driver.compile_text(_text(kernel), "memref", options).elf for name, kernel in made.kernels.items()
     }
-    return CompiledModel(made.plan, options.target, programs, {**imported.params, **made.constants})
+    return CompiledModel(made.plan, options.target, programs, made.values(imported.params))
 
 
-def model_text(
-    program: Any, stage: str, options: Options | None = None, dims: Mapping[str, int] | None = None
-) -> str:
+def model_text(program: Any, stage: str, options: Options | None = None, dims: Mapping[str, int] | None = None) -> str:
     """The text of a stage: the whole model at `linalg`, then all kernels one after another."""
     options = options or Options()
     if stage not in MODEL_STAGES:
@@ -51,4 +48,3 @@ def model_text(
 
 def _text(module: Any) -> str:
     return str(module.operation.get_asm(enable_debug_info=True))
-

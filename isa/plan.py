@@ -14,9 +14,8 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
-
 from mtia.isa.errors import UserError
+from numpy.typing import NDArray
 
 __all__ = ["DTYPE_BYTES", "CompiledModel", "PhaseCall", "Plan", "TensorSpec", "numpy_type"]
 
@@ -84,20 +83,19 @@ class Plan:
 
 def numpy_type(dtype: str) -> np.dtype[Any]:
     """The numpy type of a plan's element type."""
-    short = {"f": "float", "i": "int", "u": "uint"}
     if dtype == "bf16":
         return np.dtype(ml_dtypes.bfloat16)
     if dtype == "i1":
         return np.dtype(np.bool_)
-    kind = dtype.rstrip("0123456789")
-    return np.dtype(short[kind[0]] + dtype[len(kind) :])
+    found: np.dtype[Any] = np.dtype(f"{dtype[0]}{DTYPE_BYTES[dtype]}")
+    return found
 
 
 @dataclass(frozen=True)
 class CompiledModel:
     """A model ready to run: the plan, an executable per kernel, the values of parameters and constants by name.
 
-    On disk it is a zip archive: `plan.json`, `<kernel>.elf`, and `values.npz` (raw bytes; types and shapes are the plan's).
+    On disk it is a zip archive: `plan.json`, `<kernel>.elf`, and `values/<tensor>` (bytes).
     """
 
     plan: Plan
@@ -127,7 +125,9 @@ class CompiledModel:
                 plan = Plan.from_json(archive.read("plan.json").decode())
                 programs = {name: archive.read(f"{name}.elf") for name in {call.kernel for call in plan.phases}}
                 values = {
-                    spec.name: np.frombuffer(archive.read(f"values/{number}"), numpy_type(spec.dtype)).reshape(spec.shape)
+                    spec.name: np.frombuffer(archive.read(f"values/{number}"), numpy_type(spec.dtype)).reshape(
+                        spec.shape
+                    )
                     for number, spec in enumerate(plan.tensors)
                     if spec.kind in ("param", "const")
                 }

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from mtia.isa.errors import UserError
 from mtia.isa.plan import CompiledModel, TensorSpec, numpy_type
 from mtia.runtime import elf
 from mtia.runtime.device import Buffer, Device
 from mtia.runtime.launch import LaunchResult, launch
+from numpy.typing import NDArray
 
 __all__ = ["LoadedModel", "ModelRun"]
 
@@ -72,11 +71,9 @@ class LoadedModel:
                 self.device, self.programs[call.kernel], (call.grid,), arguments, state=state, interpreter=interpreter
             )
             results.append(result.check())
-            if keep_layers:
-                for number in call.args:
-                    spec = self.plan.tensors[number]
-                    if spec.node and spec.kind in ("temp", "output") and spec.node not in layers and spec.node == call.node:
-                        layers[spec.node] = self._read(number)
+            if keep_layers and call.node:
+                made = [number for number in call.args if self.plan.tensors[number].node == call.node]
+                layers.update({call.node: self._read(number) for number in made})
         outputs = tuple(self._read(number) for number in self.plan.outputs)
         return ModelRun(outputs, layers, tuple(results))
 

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from mtia.compiler.frontends.fx_decompositions import decompositions
 from mtia.dialects.mlir import run_passes
 from mtia.dialects.mtia import MTIA
 from mtia.isa.errors import UserError
+from numpy.typing import NDArray
 
 __all__ = ["Imported", "import_program", "load_program", "to_numpy"]
 

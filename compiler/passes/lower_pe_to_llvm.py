@@ -28,7 +28,7 @@ UNKNOWN_SIZE = (1 << 63) - 1
 
 UPSTREAM = (
     "builtin.module(expand-strided-metadata,lower-affine,convert-vector-to-scf,convert-scf-to-cf,"
-    "arith-expand,canonicalize,cse,convert-to-llvm,reconcile-unrealized-casts,"
+    "arith-emulate-unsupported-floats{source-types=bf16 target-type=f32},arith-expand,canonicalize,cse,convert-to-llvm,reconcile-unrealized-casts,"
     "ensure-debug-info-scope-on-llvm-func)"
 )
 

@@ -113,7 +113,7 @@ class Registers:
 
     def constant(self, value: int) -> Any:
         """An i64 constant at the start of the function, made once."""
-        value = value - (1 << 64) if value >> 63 else value
+        value = value - (1 << 64) if value >= 1 << 63 else value
         found = self.constants.get(value)
         if found is None:
             attribute = ir.IntegerAttr.get(self.i64, value)

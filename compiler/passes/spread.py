@@ -15,6 +15,7 @@ import numpy as np
 from mtia.compiler.passes.spread_emit import emit_phase, phase_buffers
 from mtia.compiler.passes.spread_fuse import fuse, merge_dims
 from mtia.compiler.passes.spread_graph import Graph, Group, build_graph, source_line
+from mtia.compiler.passes.spread_pack import Packing, pack_parameters
 from mtia.compiler.passes.spread_tile import TileLimits, choose_tiles, element_bytes
 from mtia.compiler.passes.spread_views import Buffer, Dim
 from mtia.dialects.mlir import ir, run_passes
@@ -30,11 +31,17 @@ ENGINE_TYPES = ("f16", "bf16", "i8")
 
 @dataclass(frozen=True)
 class Spread:
-    """Kernels (one module per distinct kernel, by name), the plan, and the values of its constants by tensor name."""
+    """Kernels (one module per distinct kernel, by name), the plan, the values of its constants by tensor name, and how packed parameters are made."""
 
     kernels: Mapping[str, Any]
     plan: Plan
     constants: Mapping[str, NDArray[Any]]
+    packings: Mapping[str, Packing]
+
+    def values(self, params: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The values of all parameters and constants of the plan by name, from the model's parameters."""
+        packed = {name: packing.apply(params[packing.source]) for name, packing in self.packings.items()}
+        return {**params, **self.constants, **packed}
 
 
 def spread(module: Any, kinds: Sequence[str], names: Sequence[str], chip: Chip) -> Spread:
@@ -48,7 +55,8 @@ def spread(module: Any, kinds: Sequence[str], names: Sequence[str], chip: Chip) 
         fuse(graph)
         for group in graph.groups:
             merge_dims(group)
-        return _Planner(graph, chip).run(module.context)
+        packings = pack_parameters(graph)
+        return _Planner(graph, chip).run(packings)
 
 
 class _Planner:
@@ -59,7 +67,7 @@ class _Planner:
         self.buffers: list[Buffer] = []
         self.nodes: dict[int, str] = {}
 
-    def run(self, context: Any) -> Spread:
+    def run(self, packings: Mapping[str, Packing]) -> Spread:
         kernels: dict[str, Any] = {}
         known: dict[str, str] = {}
         calls: list[PhaseCall] = []
@@ -81,7 +89,7 @@ class _Planner:
         tensors = tuple(self.spec(number, buffer, offsets) for number, buffer in enumerate(self.buffers))
         pairs = zip(tensors, self.buffers, strict=True)
         constants = {spec.name: _array(buffer) for spec, buffer in pairs if spec.kind == "const"}
-        return Spread(kernels, Plan(tensors, tuple(calls), inputs, outputs, size), constants)
+        return Spread(kernels, Plan(tensors, tuple(calls), inputs, outputs, size), constants, packings)
 
     def number(self, buffer: Buffer) -> int:
         if id(buffer) not in self.numbers:

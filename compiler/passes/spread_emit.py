@@ -24,6 +24,7 @@ from mtia.compiler.passes.spread_layout import (
     swapped,
     window_dims,
 )
+from mtia.compiler.passes.spread_tile import MAX_TAPS
 from mtia.compiler.passes.spread_views import Access, Affine, Buffer, Dim, row_major
 from mtia.dialects.mlir import arith, func, ir, linalg, memref, scf
 from mtia.dialects.mtia import GLOBAL, MAX_DMA_RANK, DmaIn, DmaOut, ProgramId
@@ -64,6 +65,7 @@ class _Local:
 
     value: Any
     dims: list[Dim]
+    strided: bool = False
 
 
 class _Emitter(IndexWriter):
@@ -173,7 +175,7 @@ class _Emitter(IndexWriter):
         windows = [dim for dim in dims if dim in window_dims(access)]
         if len(dims) - len(windows) > MAX_DMA_RANK:
             windows = [dim for dim in dims if dim in overlapping_dims(access)]
-        windows += [dim for dim in dims if dim not in windows][: -MAX_DMA_RANK]
+        windows += [dim for dim in dims if dim not in windows][:-MAX_DMA_RANK]
         if windows:
             for point in product(*(range(self.tiles[dim]) for dim in windows)):
                 self.load_window(access, local, dims, dict(zip(windows, point, strict=True)))
@@ -233,7 +235,11 @@ class _Emitter(IndexWriter):
         self, tree: Expr, dims: list[Dim], given: Mapping[int, _Local], outs: list[_Local], folded: list[_Local]
     ) -> None:
         """One linalg.generic that evaluates a tree over `dims` into `outs`; with `folded`, into its accumulators."""
-        dims = dims if all(out.dims != [self.unit] for out in outs) else [self.unit, *dims]
+        leaves, scalars = self.operands(tree, given)
+        self.apply(tree, dims, leaves, scalars, outs, folded)
+
+    def operands(self, tree: Expr, given: Mapping[int, _Local]) -> tuple[dict[Any, _Local], dict[Any, Any]]:
+        """Bring all operands of a tree near: tiles, and scalars."""
         leaves: dict[Any, _Local] = {}
         scalars: dict[Any, Any] = {}
         for leaf in _leaves(tree):
@@ -244,9 +250,23 @@ class _Emitter(IndexWriter):
                     self.gather_leaf(self.seed, leaves, scalars)
             else:
                 self.gather_leaf(leaf, leaves, scalars)
+        return leaves, scalars
+
+    def apply(
+        self,
+        tree: Expr,
+        dims: list[Dim],
+        leaves: Mapping[Any, _Local],
+        scalars: Mapping[Any, Any],
+        outs: list[_Local],
+        folded: list[_Local],
+    ) -> None:
+        """The linalg.generic over tiles that are already local."""
+        dims = dims if all(out.dims != [self.unit] for out in outs) else [self.unit, *dims]
         held = [*leaves.values(), *outs]
         indexed = {dim for expr in tree.walk() for index in expr.index for dim in index.terms if _reads_index(expr)}
-        groups = merge_local(dims, [local.dims for local in held], indexed)
+        fixed = set(dims) if any(local.strided for local in held) else indexed
+        groups = merge_local(dims, [local.dims for local in held], fixed)
         values = [self.merged(local, groups) for local in held]
         count = len(groups)
         maps = [self.indexing(local, groups, count) for local in held]
@@ -374,7 +394,34 @@ class _Emitter(IndexWriter):
         self.origin[dim] = 0
 
     def fold_tile(self, accumulators: list[_Local]) -> None:
-        self.generic(self.group.root, self.wide(self.group.dims), {}, accumulators, accumulators)
+        """Fold one tile; a window's taps one after another, each a strided view, so that tiles stay rows × columns."""
+        tree, dims = self.group.root, self.wide(self.group.dims)
+        taps = [dim for dim in dims if dim.reduction]
+        leaves, scalars = self.operands(tree, {})
+        if len(taps) < 2 or prod(self.sizes(taps)) > MAX_TAPS:
+            self.apply(tree, dims, leaves, scalars, accumulators, accumulators)
+            return
+        rest = [dim for dim in dims if not dim.reduction]
+        starts = {dim: self.origin[dim] for dim in taps}
+        for point in product(*(range(self.tiles[dim]) for dim in taps)):
+            at = dict(zip(taps, point, strict=True))
+            self.origin.update({dim: self.add(starts[dim], number) for dim, number in at.items()})
+            views = {key: self.tap(local, at) for key, local in leaves.items()}
+            self.apply(tree, rest, views, scalars, accumulators, accumulators)
+        self.origin.update(starts)
+
+    def tap(self, local: _Local, at: Mapping[Dim, int]) -> _Local:
+        """The part of a tile at one position of some of its dimensions."""
+        if not any(dim in at for dim in local.dims):
+            return local
+        strides = dict(zip(local.dims, row_major(self.sizes(local.dims)), strict=True))
+        rest = [dim for dim in local.dims if dim not in at] or [self.unit]
+        offset = sum(strides[dim] * number for dim, number in at.items() if dim in strides)
+        steps = [strides.get(dim, 1) for dim in rest]
+        layout = ir.StridedLayoutAttr.get(offset, steps)
+        kind = ir.MemRefType.get(self.sizes(rest), local.value.type.element_type, layout)
+        view = memref.ReinterpretCastOp(kind, local.value, [], [], [], [offset], self.sizes(rest), steps).result
+        return _Local(view, rest, strided=True)
 
     def finish(self, accumulators: list[_Local]) -> None:
         """The epilogue on the finished accumulators, and the way out."""

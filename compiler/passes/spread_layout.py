@@ -67,13 +67,16 @@ def contraction_parts(group: Group) -> Contraction:
     last = min(exclusive, key=out.factor, default=None)
     left, right = (first, second) if last is None or last in b else (second, first)
     a, b = kept_dims(left), kept_dims(right)
+    # Window taps come first: each is a DMA of its own, whose rows in local memory must be evenly spaced.
+    taps = overlapping_dims(left) | overlapping_dims(right)
+    inner = [dim for dim in group.dims if dim.reduction]
     return Contraction(
         left,
         right,
         [dim for dim in group.parallel if (dim in a) == (dim in b)],
         [dim for dim in group.parallel if dim in a and dim not in b],
         [dim for dim in group.parallel if dim in b and dim not in a],
-        [dim for dim in group.dims if dim.reduction],
+        [dim for dim in inner if dim in taps] + [dim for dim in inner if dim not in taps],
     )
 
 
