@@ -30,7 +30,7 @@ from mtia.isa.lang import (
     u64,
     unlikely,
 )
-from mtia.isa.riscv.floats import DOUBLE, HALF, SINGLE, Float
+from mtia.isa.riscv.floats import BF16, DOUBLE, HALF, SINGLE, Float
 from mtia.isa.state import ILLEGAL, OK, VLENB, Hart, Insn
 
 __all__ = [
@@ -84,7 +84,7 @@ def aligned(register: u8, eighths: u32) -> boolean:
 
 
 def scalar(kind: Any, form: str) -> Fn:
-    """The second operand of a scalar form: `x` integer register, `i` immediate, `f` floating-point register."""
+    """The second operand of a scalar form: `x` integer, `f` floating-point, `b` bf16 register, `i` immediate."""
     if form == "x":
 
         @fn
@@ -92,8 +92,8 @@ def scalar(kind: Any, form: str) -> Fn:
             return kind(h.x[i.rs1])
 
         return from_x
-    if form == "f":
-        found = next(t for t in FLOATS if t.raw is kind)
+    if form in ("f", "b"):
+        found = BF16 if form == "b" else next(t for t in FLOATS if t.raw is kind)
         get = found.get
 
         @fn
@@ -113,7 +113,7 @@ def lanewise(first: Any, second: Any, result: Any, op: Fn, form: str) -> Fn:
     """vd[e] = op(vs2[e], vs1[e] or the scalar, vd[e]) for active e; types of vs2, vs1 and vd are given."""
     lanes = VLENB // max(first.size, second.size if form == "v" else 1, result.size)
     full, size = (1 << lanes) - 1, result.size
-    value = scalar(second, form) if form != "v" else None
+    value = scalar(second, form)
     vectors = form == "v"
 
     @fn
@@ -145,7 +145,7 @@ def lanewise(first: Any, second: Any, result: Any, op: Fn, form: str) -> Fn:
 
 def stepwise(first: Any, second: Any, result: Any, op: Fn, form: str) -> Fn:
     """As `lanewise`, but op(h, i, a, b, d) runs only for active elements, in order, and may change flags."""
-    value = scalar(second, form) if form != "v" else None
+    value = scalar(second, form)
     vectors = form == "v"
 
     @fn
@@ -169,7 +169,7 @@ def comparison(kind: Any, op: Fn, form: str) -> Fn:
     """Bit e of vd = op(vs2[e], vs1[e] or the scalar) for active e."""
     lanes = VLENB // kind.size
     store = {8: u8, 16: u16, 32: u32, 64: u64}[lanes]
-    value = scalar(kind, form) if form != "v" else None
+    value = scalar(kind, form)
     vectors = form == "v"
 
     @fn

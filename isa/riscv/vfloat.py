@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mtia.isa.lang import Fn, Ptr, boolean, f64, fma, fn, from_bits, select, sqrt, u64, unlikely
@@ -300,7 +301,7 @@ def _compare(t: Float, how: str, form: str) -> Fn:
 def observe(raw: Any, op: Fn, form: str) -> Fn:
     """Run op(h, i, vs2[e], second, 0) for active elements for its flags only."""
     vectors = form == "v"
-    value = None if vectors else scalar(raw, form)
+    value = scalar(raw, form)
 
     @fn
     def run(h: Ptr[Hart], i: Ptr[Insn]) -> None:
@@ -329,7 +330,7 @@ for _name, _high, _forms, _how, _text in (
         row(
             f"{_name}.v{_form} vd, vs2, {_token}[, vm]", f"{_high} vm vs2 {_token} {_low} vd 1010111",
             f"Bit e of vd = 1 if {_what}, else 0, for active e.", timing="vfadd",
-            meaning=by_float(lambda t, how=_how, form=_form: _compare(t, how, form), (0, 1, 1), _form),
+            meaning=by_float(partial(_compare, how=_how, form=_form), (0, 1, 1), _form),
         )  # fmt: skip
 
 
@@ -376,27 +377,32 @@ row(
     "vd[e] = class of vs2[e] as by fclass, for active e.",
     timing="valu", meaning=by_float(lambda t: lanewise(t.raw, t.raw, t.raw, _class(t), "x"), (1, 1, 0), "x"),
 )  # fmt: skip
+
+
+def _slide(t: Float, up: bool) -> Fn:
+    return slide_one(t.raw, "f", up)
+
+
 for _up, _name, _high, _text in (
     (True, "vfslide1up", "001110", "vd[0] = f[rs1], vd[e] = vs2[e - 1]"),
     (False, "vfslide1down", "001111", "vd[vl - 1] = f[rs1], vd[e] = vs2[e + 1]"),
 ):
     row(
         f"{_name}.vf vd, vs2, fs1[, vm]", f"{_high} vm vs2 fs1 101 vd 1010111", f"{_text}, for active e.",
-        timing="vperm", meaning=by_float(lambda t, up=_up: slide_one(t.raw, "f", up), (1, 1, 0), "f"),
+        timing="vperm", meaning=by_float(partial(_slide, up=_up), (1, 1, 0), "f"),
     )  # fmt: skip
 
 
-def _fold(t: Float, fast: Fn, slow: Fn) -> Fn:
+def _fold(t: Float, fast: FAST, slow: FAST) -> Fn:
     """A reduction in ascending order."""
-    raw = t.raw
-    zero = raw(0)
+    raw, zero, once = t.raw, t.raw(0), fast(t)
 
     @fn
     def quick(a: raw, b: raw) -> raw:
-        return fast(a, b, raw(zero))
+        return once(a, b, raw(zero))
 
     blocks = reduction(raw, raw, quick)
-    steps = fold_steps(raw, raw, slow)
+    steps = fold_steps(raw, raw, slow(t))
 
     @fn
     def run(h: Ptr[Hart], i: Ptr[Insn]) -> None:
@@ -433,5 +439,5 @@ for _name, _high, _text, _fast, _slow in (
     row(
         f"{_name}.vs vd, vs2, vs1[, vm]", f"{_high} vm vs2 vs1 001 vd 1010111",
         f"vd[0] = {_text} of vs1[0] and the active vs2[e], e ascending.", timing="vfred", reads=("vd",),
-        meaning=by_float(lambda t, f=_fast, s=_slow: _fold(t, f(t), s(t)), (0, 1, 0), "v"),
+        meaning=by_float(partial(_fold, fast=_fast, slow=_slow), (0, 1, 0), "v"),
     )  # fmt: skip

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mtia.isa.lang import Fn, Ptr, boolean, fma, fn, from_bits, local, select, u32, u64, unlikely
@@ -107,7 +108,7 @@ for _form, (_token, _low) in TOKENS.items():
             f"{_name}{_form} vd, vs2, {_token}[, vm]", f"{_high} vm vs2 {_token} {_low} vd 1010111",
             formula(_text, _form), timing=_timing,
             meaning=_by_pair(
-                lambda t, w, how=_how, double=_double, form=_form: _wide2(t, w, how, double, form),
+                partial(_wide2, how=_how, double=_double, form=_form),
                 (2, 2 if _double else 1, 1), _form,
             ),
         )  # fmt: skip
@@ -121,7 +122,7 @@ for _form, (_token, _low) in TOKENS.items():
             f"{_name}.v{_form} vd, {_token}, vs2[, vm]", f"{_high} vm vs2 {_token} {_low} vd 1010111",
             formula(_text + ", twice as wide, rounded once", _form), timing="vfma", reads=("vd",),
             meaning=_by_pair(
-                lambda t, w, p=_product, a=_addend, form=_form: _wide_fused(t, w, p, a, form), (2, 1, 1), _form
+                partial(_wide_fused, product=_product, addend=_addend, form=_form), (2, 1, 1), _form
             ),
         )  # fmt: skip
 
@@ -303,6 +304,6 @@ for _form, (_token, _low) in TOKENS.items():
         f"vfwmaccbf16.v{_form} vd, {_token}, vs2[, vm]", f"111011 vm vs2 {_token} {_low} vd 1010111",
         formula("{1} · {2} + vd[e], bf16 into fp32, rounded once", _form), timing="vfma", reads=("vd",),
         meaning=by_width(
-            [None, _wide_fused(BF16, SINGLE, False, False, _form), None, None], (2, 1, 1), _form
+            [None, _wide_fused(BF16, SINGLE, False, False, "b" if _form == "f" else "v"), None, None], (2, 1, 1), _form
         ),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from mtia.isa.state import ILLEGAL, OK, VLENB, Hart, Insn
 
 def _body(kind: Any, op: Fn, form: str, masked: bool) -> Fn:
     """vd[e] = op(vs2[e], second, bit e of v0 or 0) for every e below vl."""
-    value = scalar(kind, form) if form != "v" else None
+    value = scalar(kind, form)
     vectors = form == "v"
 
     @fn
@@ -36,7 +36,7 @@ def _body(kind: Any, op: Fn, form: str, masked: bool) -> Fn:
 
 def _carry_out(kind: Any, op: Fn, form: str, masked: bool) -> Fn:
     """Bit e of vd = op(vs2[e], second, bit e of v0 or 0) for every e below vl."""
-    value = scalar(kind, form) if form != "v" else None
+    value = scalar(kind, form)
     vectors = form == "v"
 
     @fn

@@ -24,17 +24,17 @@ HALVES = [0, 0x8000, 0x7C00, 0xFC00, 0x7E00, 0x7C01, 1, 0x3C00, 0x7BFF, 0x3800, 
 
 def float_bits(suffix: str, random_: random.Random) -> int:
     """A NaN-boxed value of a format: special, near one, or any bits; sometimes not boxed."""
-    special, width, around = {
-        "s": (SINGLES, 32, lambda: random_.getrandbits(1) << 31 | random_.randrange(110, 150) << 23),
-        "d": (DOUBLES, 64, lambda: random_.getrandbits(1) << 63 | random_.randrange(1000, 1090) << 52),
-        "h": (HALVES, 16, lambda: random_.getrandbits(1) << 15 | random_.randrange(8, 24) << 10),
+    special, width, low, least, most = {
+        "s": (SINGLES, 32, 23, 110, 150),
+        "d": (DOUBLES, 64, 52, 1000, 1090),
+        "h": (HALVES, 16, 10, 8, 24),
     }[suffix]
+    around = random_.getrandbits(1) << width - 1 | random_.randrange(least, most) << low
     kind = random_.random()
-    low = {32: 23, 64: 52, 16: 10}[width]
     value = (
         random_.choice(special)
         if kind < 0.3
-        else around() | random_.getrandbits(low)
+        else around | random_.getrandbits(low)
         if kind < 0.85
         else random_.getrandbits(width)
     )
@@ -51,7 +51,7 @@ def operands(row: table.Instruction, random_: random.Random) -> list[int]:
     return [random_.choice(INTEGERS) if random_.random() < 0.3 else random_.getrandbits(64) for _ in range(3)]
 
 
-def case(row: table.Instruction, random_: random.Random, number: int) -> str | None:
+def case(row: table.Instruction, random_: random.Random, number: int) -> str:
     """Assembly that executes the row once between loading its inputs and storing what it changed."""
     values: dict[str, int] = {}
     for operand in row.operands:
@@ -92,7 +92,9 @@ def test_extension_against_qemu(name: str) -> None:
     rows = [row for row in table.all() if row.extension.name == name and row.name not in SKIPPED]
     assert rows
     random_ = random.Random(name)
-    text, data, names = [], [], []
+    text: list[str] = []
+    data: list[list[int]] = []
+    names: list[list[str]] = []
     for row in rows:
         for _ in range(12 if name in ("F", "D", "Zfh") else 5):
             if row.name == "auipc" and len(text) > 1000:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Callable
 
 import pytest
 from hart_runner import QEMU, build, run_qemu, run_reference
@@ -118,7 +119,7 @@ def case(row: table.Instruction, random_: random.Random) -> tuple[str, bytes]:
     return text, data + struct.pack("<QQ", first, second)
 
 
-GROUPS = {
+GROUPS: dict[str, Callable[[table.Instruction], bool]] = {
     "memory": lambda row: "(rs1)" in row.syntax,
     "float": lambda row: row.timing.startswith("vf") or "vfs" in row.name or "vfm" in row.name,
     "wide": lambda row: row.name.startswith(("vw", "vn", "vs", "va", "vz")),
