@@ -286,6 +286,12 @@ def fence(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
     return OK
 
 
+row(
+    "fence.tso", "1000 0011 0011 00000 000 00000 0001111",
+    "As `fence rw, rw`, except that earlier stores need not come before later loads.", timing="fence", meaning=fence,
+)  # fmt: skip
+
+
 @row("ecall", "0000000 00000 00000 000 00000 1110011", "Trap with cause 8.", timing="system")
 @fn
 def ecall(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
