@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -75,6 +76,7 @@ class Extension:
         """
         row = _build(self, syntax, encoding, text, timing, flow, tuple(reads), expands, excludes or {}, since)
         place = len(_rows)
+        _homes[row.name] = sys._getframe(1).f_globals["__name__"]
         _rows.append(row if meaning is None else row.with_meaning(meaning))
 
         def decorate(function: object) -> object:
@@ -148,6 +150,7 @@ def all_valid(row: Instruction, word: int) -> bool:
 
 
 _rows: list[Instruction] = []
+_homes: dict[str, str] = {}  # the module that declared a row
 
 
 def extension(name: str, text: str, unit: str = "hart") -> Extension:
@@ -261,13 +264,19 @@ def _check_table(rows: Sequence[Instruction]) -> None:
 
 @cache
 def all() -> tuple[Instruction, ...]:
-    """Return every row, after importing the packages that declare them and checking the table."""
+    """Return every row, after importing the packages that declare them and checking the table.
+
+    Rows come by package and module, whichever module was imported first.
+    """
+    modules: list[str] = []
     for package in ("mtia.isa.riscv", "mtia.isa.xmtia"):
         found = importlib.import_module(package)
-        for module in pkgutil.iter_modules(found.__path__):
-            importlib.import_module(f"{package}.{module.name}")
+        modules += [f"{package}.{module.name}" for module in pkgutil.iter_modules(found.__path__)]
+    for module in modules:
+        importlib.import_module(module)
     _check_table(_rows)
-    return tuple(_rows)
+    order = {module: place for place, module in enumerate(modules)}
+    return tuple(sorted(_rows, key=lambda row: order.get(_homes[row.name], len(order))))
 
 
 @cache
