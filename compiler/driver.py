@@ -60,9 +60,9 @@ def compile_text(
     options = options or Options()
     cache = disk.from_environment() if cache is None else cache
     key = _key(text, first, file, options)
-    found = cache.load(key)
+    found = _unpack(cache.load(key))
     if found is not None:
-        return _unpack(found)
+        return found
     job = pipeline.Job(options, file)
     texts = _Texts()
 
@@ -112,7 +112,13 @@ def _pack(kernel: CompiledKernel) -> bytes:
     return json.dumps(whole).encode()
 
 
-def _unpack(data: bytes) -> CompiledKernel:
-    whole = json.loads(data)
-    executable = base64.b64decode(whole["elf"])
-    return CompiledKernel(executable, whole["metadata"], _Texts(whole["asm"], elf=executable))
+def _unpack(data: bytes | None) -> CompiledKernel | None:
+    """A cached kernel; None where there is none, or something else put its bytes there."""
+    if data is None:
+        return None
+    try:
+        whole = json.loads(data)
+        executable = base64.b64decode(whole["elf"])
+        return CompiledKernel(executable, whole["metadata"], _Texts(whole["asm"], elf=executable))
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -211,22 +210,16 @@ def context() -> Any:
 
 def parse(text: str, file: str | None = None) -> Any:
     """An MLIR module from text, verified; a user error says where it is wrong."""
+    from mtia.compiler.locations import place_of
     from mtia.dialects import mlir
 
     with mlir.using(context()):
         try:
             return mlir.ir.Module.parse(text)
         except mlir.ir.MLIRError as problem:
-            raise _parse_error(problem, file) from None
-
-
-def _parse_error(problem: Any, file: str | None) -> UserError:
-    diagnostic = problem.error_diagnostics[0]
-    place = re.search(r'"(.*)":(\d+):(\d+)', str(diagnostic.location))
-    if place is None:
-        return UserError(diagnostic.message, file)
-    name, line, column = place.groups()
-    return UserError(diagnostic.message, file if name == "-" else name, int(line), int(column))
+            first = problem.error_diagnostics[0]
+            name, line, column = place_of(mlir.ir.Location.from_attr(first.location.attr))
+            raise UserError(first.message, file if name in (None, "-") else name, line, column) from None
 
 
 def value_of(text: str, first: str, file: str | None = None) -> Any:

@@ -133,7 +133,7 @@ def load_kernel(source: Source) -> tuple[Any, Any]:
 def _line_in(problem: BaseException, file: str) -> int | None:
     line, trace = None, problem.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
+        if Path(trace.tb_frame.f_code.co_filename).resolve() == Path(file).resolve():
             line = trace.tb_lineno
         trace = trace.tb_next
     return line

@@ -72,18 +72,22 @@ class Fast:
     def run(self, name: str, machine: Any) -> int:
         """Run on a thread with a default floating-point environment, so that this thread stays free for Ctrl-C."""
         result: list[int] = []
+        done = threading.Event()  # Thread.join forgets the thread when Ctrl-C interrupts it
 
         def work() -> None:
-            _libm().fesetenv(_DEFAULT_ENVIRONMENT)
-            result.append(int(self._library.call(name, machine)))
+            try:
+                _libm().fesetenv(_DEFAULT_ENVIRONMENT)
+                result.append(int(self._library.call(name, machine)))
+            finally:
+                done.set()
 
         thread = threading.Thread(target=work, name="mtia-machine", daemon=True)
         thread.start()
         try:
-            thread.join()
+            done.wait()
         except BaseException:
             machine.stop = 1
-            thread.join()
+            done.wait()
             raise
         return result[0]
 
