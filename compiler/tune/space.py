@@ -11,7 +11,11 @@ from mtia.isa.errors import UserError
 
 __all__ = ["Config", "Space", "parse_axis"]
 
-OPTION_AXES: Mapping[str, Sequence[Any]] = {"cb_multiplier": (1, 2, 4), "use_dual_core": (True, False)}
+OPTION_AXES: Mapping[str, Sequence[Any]] = {
+    "cb_multiplier": (1, 2, 4),
+    "num_stages": (2, 3),
+    "use_dual_core": (True, False),
+}
 
 
 @dataclass(frozen=True)

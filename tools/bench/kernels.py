@@ -48,6 +48,10 @@ class Problem:
         """The kernel's source and signature."""
         return _BY_NAME[self.kernel]
 
+    def host_arguments(self) -> list[Any]:
+        """The arguments with tensors as numpy arrays."""
+        return [_numpy(a) if hasattr(a, "numel") else a for a in self.arguments]
+
     def signature(self) -> dict[str, str]:
         """The signature with this problem's type for pointers that are not fp32 in the case itself."""
         fixed = {"mean_ptr", "rstd_ptr"}
@@ -170,7 +174,7 @@ def measure(problem: Problem, target: str, state: str, constants: Mapping[str, A
     chosen = Options(target=target, **options)
     compiled = compile_triton(kernel, problem.signature(), meta, chosen)
     device = Device(chosen.chip)
-    arguments = [device.copy_in(_numpy(a)) if hasattr(a, "numel") else a for a in problem.arguments]
+    arguments = [device.copy_in(a) if hasattr(a, "nbytes") else a for a in problem.host_arguments()]
     result = launch(device, compiled.elf, problem.grid(meta), arguments, state=state).check()
     output = problem.arguments[problem.output]
     device.copy_out(arguments[problem.output], _numpy(output))
