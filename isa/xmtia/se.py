@@ -8,6 +8,10 @@ from mtia.isa.table import extension
 from mtia.isa.xmtia.se_functions import BINARY, PREDICATES, TABLES, TERNARY, UNARY
 from mtia.isa.xmtia.simd import (
     affine_command,
+    apply_binary,
+    apply_table,
+    apply_ternary,
+    apply_unary,
     cycles,
     dequant_command,
     elementwise_command,
@@ -70,7 +74,7 @@ for code, function in enumerate(UNARY):
         f"xm.se.{function.name} d, a",
         f"{code:07b} 00000 a:td 100 d:td 0001011",
         function.text,
-        elementwise_command(UNARY, code, 1),
+        elementwise_command(apply_unary, code, function),
         precise=function.precise,
     )
 for code, function in enumerate(TABLES):
@@ -78,14 +82,14 @@ for code, function in enumerate(TABLES):
         f"xm.se.lut.{function.name} d, a",
         f"{TABLE_CODE + code:07b} 00000 a:td 100 d:td 0001011",
         f"{function.name} of a by a table, linear between entries that are the precise f32 values: {function.text}",
-        elementwise_command(TABLES, code, 1),
+        elementwise_command(apply_table, code, function),
     )
 for code, function in enumerate(BINARY):
     _declare(
         f"xm.se.{function.name} d, a, b",
         f"{code:07b} b:td a:td 101 d:td 0001011",
         function.text,
-        elementwise_command(BINARY, code, 2),
+        elementwise_command(apply_binary, code, function),
         precise=function.precise,
     )
 for code, (name, text) in enumerate(REDUCTIONS):
@@ -111,7 +115,7 @@ for code, function in enumerate(TERNARY):
         f"xm.se.{function.name} d, a, b, c",
         f"c:td {form:02b} b:td a:td {funct3:03b} d:td 1011011",
         function.text + note,
-        meaning or elementwise_command(TERNARY, code, 3),
+        meaning or elementwise_command(apply_ternary, code, function),
     )
 _declare(
     "xm.se.iota d, a, b, c",

@@ -10,8 +10,8 @@ from typing import Any
 from mtia.isa.lang import Ptr, boolean, f32, fn, i64, local, select, u32, u64, unroll
 from mtia.isa.xmtia import scalars as plain
 from mtia.isa.xmtia.codes import DType, Flag, Form
-from mtia.isa.xmtia.elements import is_integer, store_i64
-from mtia.isa.xmtia.elementwise import affine, driver
+from mtia.isa.xmtia.elements import is_integer, size_of, store_i64
+from mtia.isa.xmtia.elementwise import Function, affine, driver
 from mtia.isa.xmtia.reduce import column_reduction, row_reduction
 from mtia.isa.xmtia.se_functions import BINARY, PREDICATES, TABLES, TERNARY, UNARY
 from mtia.isa.xmtia.state import ChipParams, Operand
@@ -31,6 +31,10 @@ from mtia.isa.xmtia.views import (
 
 __all__ = [
     "affine_command",
+    "apply_binary",
+    "apply_table",
+    "apply_ternary",
+    "apply_unary",
     "convert",
     "cycles",
     "dequant_command",
@@ -43,11 +47,9 @@ __all__ = [
 FLOATS, INTEGERS = 1, 2  # which sources a function takes
 GLOBAL = int(Form.GLOBAL)
 STOCHASTIC = int(Flag.STOCHASTIC)
-E4M3, E5M2, I8, U8, U64, F64 = (int(t) for t in (DType.E4M3, DType.E5M2, DType.I8, DType.U8, DType.U64, DType.F64))
-SEL = next(code for code, f in enumerate(TERNARY) if f.name == "sel")
-QUANT = next(code for code, f in enumerate(TERNARY) if f.name == "quant")
-DEQUANT = next(code for code, f in enumerate(TERNARY) if f.name == "dequant")
-SCALE = next(code for code, f in enumerate(TERNARY) if f.name == "scale")
+E4M3, E5M2, I8, U8, F64 = (int(t) for t in (DType.E4M3, DType.E5M2, DType.I8, DType.U8, DType.F64))
+CVT = [f.name for f in UNARY].index("cvt")
+SEL, QUANT, DEQUANT, SCALE = map([f.name for f in TERNARY].index, ("sel", "quant", "dequant", "scale"))
 
 
 @fn
@@ -55,7 +57,7 @@ def takes(chip: Ptr[ChipParams], dtype: u32) -> boolean:
     """Whether the engine reads and writes a type; bytes (masks among them) are always there."""
     if dtype == E4M3 or dtype == E5M2:
         return chip.se_fp8 != 0
-    return dtype <= U64 and dtype != F64 and dtype != 7
+    return size_of(dtype) != 0 and dtype != F64
 
 
 @fn
@@ -80,15 +82,11 @@ def target_problem(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
     return DONE
 
 
-def _drivers(functions: tuple[Any, ...], sources: int, first: int = 0) -> tuple[Any, Any]:
-    floats = tuple((code, f.floats) for code, f in enumerate(functions, first) if f.floats)
-    integers = tuple((code, f.integers) for code, f in enumerate(functions, first) if f.integers)
-    return driver(f32, floats, sources), driver(i64, integers, sources) if integers else None
-
-
-def _apply(functions: tuple[Any, ...], sources: int) -> Any:
-    """`fn(op, kinds, d_ok, chip, o)`: check the operands and run function `op` of a table."""
-    floats, integers = _drivers(functions, sources)
+def _apply(functions: tuple[Function, ...], sources: int) -> Any:
+    """`fn(op, kinds, chip, o)`: check the sources and run function `op` of a table."""
+    floats = driver(f32, tuple((code, f.floats) for code, f in enumerate(functions) if f.floats), sources)
+    with_integers = tuple((code, f.integers) for code, f in enumerate(functions) if f.integers)
+    integers = driver(i64, with_integers, sources) if with_integers else None
 
     @fn(inline="never")
     def run(op: u32, kinds: u32, chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
@@ -123,22 +121,15 @@ def _apply(functions: tuple[Any, ...], sources: int) -> Any:
     return run
 
 
-_APPLY = {
-    1: _apply(UNARY, 1),
-    2: _apply(BINARY, 2),
-    3: _apply(TERNARY, 3),
-    "tables": _apply(TABLES, 1),
-}
+apply_unary = _apply(UNARY, 1)
+apply_table = _apply(TABLES, 1)
+apply_binary = _apply(BINARY, 2)
+apply_ternary = _apply(TERNARY, 3)
 
 
-def _kinds(function: Any) -> int:
-    return (FLOATS if function.floats else 0) | (INTEGERS if function.integers else 0)
-
-
-def elementwise_command(functions: tuple[Any, ...], code: int, sources: int) -> Any:
-    """The meaning of one elementwise function."""
-    apply = _APPLY["tables" if functions is TABLES else sources]
-    kinds = _kinds(functions[code])
+def elementwise_command(apply: Any, code: int, function: Function) -> Any:
+    """The meaning of function `code` of the table that `apply` runs."""
+    kinds = (FLOATS if function.floats else 0) | (INTEGERS if function.integers else 0)
 
     @fn
     def meaning(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
@@ -155,10 +146,7 @@ def convert(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
     """o[0] = o[1] converted, wherever they lie (also for the reduction engine)."""
     if not takes(chip, o[0].dtype):
         return WRONG_TYPE
-    return _CONVERT(u32(0), u32(FLOATS | INTEGERS), chip, o)
-
-
-_CONVERT = _APPLY[1]
+    return apply_unary(u32(CVT), u32(FLOATS | INTEGERS), chip, o)
 
 
 @fn
@@ -170,7 +158,7 @@ def quant_command(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
     if quantised(o[0].dtype) and chip.se_int8 == 0:
         return WRONG_TYPE
     code = select(is_integer(o[0].dtype), u32(QUANT), u32(SCALE))
-    return _TERNARY(code, u32(FLOATS), chip, o)
+    return apply_ternary(code, u32(FLOATS), chip, o)
 
 
 @fn
@@ -181,15 +169,12 @@ def dequant_command(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
         return problem
     if quantised(o[1].dtype) and chip.se_int8 == 0:
         return WRONG_TYPE
-    return _TERNARY(u32(DEQUANT), u32(FLOATS), chip, o)
+    return apply_ternary(u32(DEQUANT), u32(FLOATS), chip, o)
 
 
 @fn
 def quantised(dtype: u32) -> boolean:
     return dtype == I8 or dtype == U8
-
-
-_TERNARY = _APPLY[3]
 
 
 @fn
