@@ -33,7 +33,8 @@ RIGHT, DOWN, LEFT, UP = range(4)
 def head(pe: Ptr[Pe], n: u32) -> Ptr[Command]:
     """The next command of a channel to start."""
     channel = addr(pe.channels[n])
-    return addr(channel.ring[channel.started & RING_MASK])
+    found: Ptr[Command] = addr(channel.ring[channel.started & RING_MASK])
+    return found
 
 
 @fn

@@ -233,10 +233,11 @@ def test_deadlock_says_who_waits(rig: Rig) -> None:
     s = Script().cb(3, 4096, 256, 2).local(0, 3, (1, 64), side=0).remote(1, rig.put(np.zeros(64)), [(64, 4)])
     ended = rig.run({(2, 1): s.do("xm.dma.out", gd=1, s=0).do("xm.cb.pop", cb=3)})
     trap = rig.trap(ended)
+    cb = "cb3 of hart 1 (pushed 0, popped 0, 2 slots)"
     assert trap.cause == "DEADLOCK"
     assert trap.details == (
-        "PE 2 hart 1 waits: cb.pop of cb3 of hart 1 (pushed 0, popped 0, 2 slots)",
-        "PE 2 fi.out of hart 1 waits: element check of operand 2, slot 0 of cb3 of hart 1 (pushed 0, popped 0, 2 slots)",
+        f"PE 2 hart 1 waits: cb.pop of {cb}",
+        f"PE 2 fi.out of hart 1 waits: element check of operand 2, slot 0 of {cb}",
     )
 
 
