@@ -48,7 +48,9 @@ def functions() -> dict[str, Fn]:
 @functools.cache
 def native() -> Library:
     """The compiled handlers, from the cache on disk when nothing they are made of has changed."""
-    key = sources_key(Path(isa_package.__file__).parent, Path(__file__).parent)
+    isa, here = Path(isa_package.__file__).parent, Path(__file__).parent
+    made_of = ("lang", "riscv", "xmtia", "state.py", "table.py", "operands.py")
+    key = sources_key(*(isa / name for name in made_of), here / "hart_handlers.py", here / "state.py")
     return build(functions, "hart", key)
 
 
