@@ -69,7 +69,8 @@ def half_fma(a: Array, b: Array, d: Array) -> Array:
     """The exact fused multiply-add, which the scalar tests check against qemu."""
     run = HALF.exact.fma
     flags = np.zeros(1, np.uint32)
-    bits = [run(int(x), int(y), int(z), 0, flags.ctypes.data) for x, y, z in zip(*(v.view("u2") for v in (a, b, d)))]
+    triples = np.stack([v.view("u2") for v in (a, b, d)], axis=1).tolist()
+    bits = [run(x, y, z, 0, flags.ctypes.data) for x, y, z in triples]
     return np.array(bits, "u2").view(f16)
 
 
