@@ -112,7 +112,7 @@ def scalar(kind: Any, form: str) -> Fn:
 def lanewise(first: Any, second: Any, result: Any, op: Fn, form: str) -> Fn:
     """vd[e] = op(vs2[e], vs1[e] or the scalar, vd[e]) for active e; types of vs2, vs1 and vd are given."""
     lanes = VLENB // max(first.size, second.size if form == "v" else 1, result.size)
-    full, size = (1 << lanes) - 1, result.size
+    size = result.size
     value = scalar(second, form)
     vectors = form == "v"
 
@@ -125,17 +125,19 @@ def lanewise(first: Any, second: Any, result: Any, op: Fn, form: str) -> Fn:
         s = second(0)
         if not vectors:
             s = value(h, i)
+        dense = i.vm != 0 and h.vstart == 0
+        end = h.vl
         e = h.vstart & ~u64(lanes - 1)
-        while e < h.vl:
+        while e < end:
             for k in range(u64(lanes)):
                 if vectors:
                     block[k] = op(a[e + k], b[e + k], d[e + k])
                 else:
                     block[k] = op(a[e + k], s, d[e + k])
-            todo = active_bits(h, i, e, lanes)
-            if todo == full:
+            if dense and end - e >= lanes:
                 memcpy(d + e, block, lanes * size)
             else:
+                todo = active_bits(h, i, e, lanes)
                 for k in range(u64(lanes)):
                     d[e + k] = select(todo >> k & 1 != 0, block[k], d[e + k])
             e += lanes

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mtia.isa.lang import Fn, Ptr, fn, memcpy, u8, u16, u32, u64, unlikely
+from mtia.isa.lang import Fn, Ptr, fn, memcpy, u8, u16, u32, u64, unlikely, vload, vstore
 from mtia.isa.riscv.vconfig import row
 from mtia.isa.riscv.vector import active, aligned, group
 from mtia.isa.state import EXTERNAL, ILLEGAL, OK, READ, VLENB, WRITE, Hart, Insn, reach
@@ -74,10 +74,16 @@ def _range(direction: int) -> Fn:
         p = reach(h, h.x[i.rs1], size, direction)
         if unlikely(p == 0):
             return EXTERNAL
+        to = Ptr[u8](group(h, i.rd))
+        source = Ptr[u8](p)
         if direction == WRITE:
-            memcpy(Ptr[u8](p), Ptr[u8](group(h, i.rd)), size)
-        else:
-            memcpy(Ptr[u8](group(h, i.rd)), Ptr[u8](p), size)
+            to = Ptr[u8](p)
+            source = Ptr[u8](group(h, i.rd))
+        if size & (VLENB - 1) != 0:
+            memcpy(to, source, size)
+            return OK
+        for k in range(u64(0), size, VLENB):
+            vstore(to + k, vload(source + k, VLENB))
         return OK
 
     return run
@@ -90,6 +96,9 @@ def _strided(width: int, direction: int, unit: bool) -> Fn:
 
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        # The usual case first, without divisions: elements of SEW, all of them, no segments.
+        if unit and i.vm != 0 and i.word >> 29 == 0 and h.vsew == size and h.vstart == 0 and aligned(i.rd, h.vlmul8):
+            return whole(h, i, h.vl * size)
         fields = fields_of(i)
         eighths = u32(0)
         if h.vsew != 0:
