@@ -248,7 +248,6 @@ def known_chips() -> list[str]:
     return sorted(path.stem for path in _TARGETS.glob("*.toml"))
 
 
-@functools.cache
 def load_chip(name_or_path: str) -> Chip:
     """The chip of that name, or the one in the TOML file at that path; a UserError names the wrong key."""
     path = _TARGETS / f"{name_or_path}.toml"
@@ -257,6 +256,13 @@ def load_chip(name_or_path: str) -> Chip:
     if not path.is_file():
         known = ", ".join(known_chips())
         raise UserError(f"unknown target '{name_or_path}'; known targets: {known} (or the path of a chip file)")
+    state = path.stat()
+    return _load(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.cache
+def _load(path: Path, changed: int, size: int) -> Chip:
+    """Read a chip file; the last two arguments tell versions of a user's file apart."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -42,6 +42,8 @@ def test_a_users_own_file(tmp_path: Path) -> None:
     chip = load_chip(str(own))
     assert (chip.name, chip.ls.bytes) == ("mine", 524288)
     assert chip.key() != load_chip("mtia200").key()
+    own.write_text(own.read_text().replace("value = 524_288", "value = 1_048_576"))
+    assert load_chip(str(own)).ls.bytes == 1048576, "a changed file is read again"
 
 
 @pytest.mark.parametrize(
