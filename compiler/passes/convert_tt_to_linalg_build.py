@@ -14,6 +14,7 @@ __all__ = [
     "buffer_of",
     "buffer_type",
     "collapse",
+    "column",
     "empty",
     "expand",
     "extract",
@@ -153,6 +154,13 @@ def global_view(base: Any, offset: Index, shape: Sequence[int], strides: Sequenc
         type_, base, dynamic_offset, [], dynamic_strides, [static_offset], list(shape), static_strides
     )
     return op.result
+
+
+def column(buffer: Any) -> Any:
+    """A local vector as a matrix of one column."""
+    shape = [buffer.type.shape[0], 1]
+    type_ = buffer_type(shape, buffer.type.element_type)
+    return memref.ExpandShapeOp(type_, buffer, _groups([[0, 1]]), [], shape).result
 
 
 def permuted(buffer: Any, order: Sequence[int]) -> Any:

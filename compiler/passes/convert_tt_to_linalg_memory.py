@@ -240,7 +240,11 @@ def _load_wrapped(c: Converter, pointers: Pointers, axis: int, ranges: Ranges, f
     def by_rows() -> list[Any]:
         i32 = ir.IntegerType.get_signless(32)
         rows = c.materialise(Affine((shape[axis],), i32, 0, (1,), (wrap,)))
-        _transfer_rows(c, pointers, axis, offset.strides[axis], rows, ranges, fill, buffer)
+        if len(shape) == 1:
+            column = build.column(buffer)
+            _transfer_rows(c, _as_matrix(pointers), 0, offset.strides[0], rows, _with_column(ranges), fill, column)
+        else:
+            _transfer_rows(c, pointers, axis, offset.strides[axis], rows, ranges, fill, buffer)
         return []
 
     build.if_(wrap.whole, whole, by_rows)
@@ -275,7 +279,13 @@ def _rows(c: Converter, pointers: Pointers) -> tuple[int, Any]:
 
 def _as_matrix(pointers: Pointers) -> Pointers:
     """A vector of pointers as a matrix of one column."""
-    return replace(pointers, offset=pointers.offset.expand(1), extra=expand_dims(pointers.extra, 1))
+    extra = None if pointers.extra is None else expand_dims(pointers.extra, 1)
+    return replace(pointers, offset=pointers.offset.expand(1), extra=extra)
+
+
+def _with_column(ranges: Ranges) -> Ranges:
+    """The ranges of a vector as those of a matrix of one column."""
+    return Ranges((*ranges.lo, 0), (*ranges.hi, 1)) if ranges.lo else ranges
 
 
 def _load_rows(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) -> Any:
@@ -284,7 +294,7 @@ def _load_rows(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) -> A
     shape = pointers.shape
     if len(shape) == 1:
         pointers = _as_matrix(pointers)
-        ranges = Ranges((*ranges.lo, 0), (*ranges.hi, 1)) if ranges.lo else ranges
+        ranges = _with_column(ranges)
     buffer = memref.AllocOp(build.buffer_type(pointers.shape, pointers.memory.type.element_type), [], []).result
     _transfer_rows(c, pointers, axis, 1, rows, ranges, fill, buffer)
     result = build.tensor_of(buffer)
@@ -413,7 +423,7 @@ def _store_rows(c: Converter, pointers: Pointers, ranges: Ranges, value: Any) ->
     if len(pointers.shape) == 1:
         value = build.expand(value, [*pointers.shape, 1], [[0, 1]])
         pointers = _as_matrix(pointers)
-        ranges = Ranges((*ranges.lo, 0), (*ranges.hi, 1)) if ranges.lo else ranges
+        ranges = _with_column(ranges)
     rank = len(pointers.shape)
     order = [axis, *(other for other in range(rank) if other != axis)]
     strides = [1 if at == axis else pointers.offset.strides[at] for at in order]

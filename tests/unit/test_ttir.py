@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import memref_interpreter
 import numpy as np
 import pytest
-from memref_interpreter import launch
 from mtia.compiler.frontends.triton_source import to_ttir
 from mtia.compiler.options import Options
 from mtia.compiler.pipeline import Job, run
 from mtia.isa.errors import UserError
+from mtia.runtime.device import Device
+from mtia.runtime.launch import launch as run_on
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "kernels"))
 
@@ -28,6 +32,38 @@ def compiled(kernel: Any, types: str, **constants: Any) -> Any:
     names = [name for name in kernel.arg_names if name not in constants]
     text = to_ttir(kernel, dict(zip(names, types.split(), strict=True)), constants)
     return run(text, "ttir", "memref", Job(Options()))
+
+
+@pytest.fixture(params=["memref", "machine"], autouse=True)
+def executor(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every kernel runs twice: its `memref` stage interpreted with numpy, and its executable on the machine."""
+    global on_machine
+    on_machine = request.param == "machine"
+    if on_machine and "launch" not in request.function.__code__.co_names:
+        pytest.skip("launches nothing")
+    yield
+
+
+on_machine = False
+
+
+@lru_cache(maxsize=1)
+def device() -> Device:
+    return Device("mtia200")
+
+
+def launch(module: Any, grid: Sequence[int], *arguments: Any) -> None:
+    """Run a kernel on numpy arrays, which change in place, and scalars."""
+    if not on_machine:
+        memref_interpreter.launch(module, grid, *arguments)
+        return
+    executable = run(module, "memref", "elf", Job(Options()))
+    buffers = [device().copy_in(value) if isinstance(value, np.ndarray) else value for value in arguments]
+    run_on(device(), executable, list(grid), buffers, limit=10_000_000).check()
+    for buffer, value in zip(buffers, arguments, strict=True):
+        if isinstance(value, np.ndarray):
+            device().copy_out(buffer, value)
+            device().free(buffer)
 
 
 def rng() -> np.random.Generator:
@@ -292,10 +328,10 @@ def test_work_on_rows_is_not_repeated_for_every_column() -> None:
 
     x, out = floats(8, 16), np.zeros((8, 16), np.float32)
     module = compiled(normalise, "*fp32 *fp32", R=8, C=16)
+    lines = str(module).splitlines()
     launch(module, [1], x, out)
     want = x / np.sqrt((x * x).sum(1, keepdims=True) + 1) + x.max(0)
     np.testing.assert_allclose(out, want, rtol=1e-5, atol=1e-6)
-    lines = str(module).splitlines()
     (where,) = [number for number, line in enumerate(lines) if "math.rsqrt" in line]
     loop = next(line for line in reversed(lines[:where]) if "linalg.generic" in line)
     assert 'iterator_types = ["parallel"]' in loop
