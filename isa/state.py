@@ -90,6 +90,7 @@ class Hart(Struct):
     hartid: u32
     reservation_valid: u32
     reservation: u64  # address of the last lr
+    reservation_value: u64  # what it read; sc fails when memory holds something else
     instret: u64
     time: u64  # cycles
     horizon: u64  # the hart runs alone until this time

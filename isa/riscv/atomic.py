@@ -22,8 +22,10 @@ def _load_reserved(kind: Scalar) -> Fn:
         p = reach(h, address, size, READ)
         if unlikely(p == 0):
             return EXTERNAL
-        h.x[i.rd] = u64(i64(Ptr[kind](p)[0]))
+        value = u64(i64(Ptr[kind](p)[0]))
+        h.x[i.rd] = value
         h.reservation = address
+        h.reservation_value = value
         h.reservation_valid = 1
         return OK
 
@@ -45,8 +47,11 @@ def _store_conditional(kind: Scalar) -> Fn:
         p = reach(h, address, size, WRITE)
         if unlikely(p == 0):
             return EXTERNAL
-        Ptr[kind](p)[0] = kind(h.x[i.rs2])
         h.reservation_valid = 0
+        if u64(i64(Ptr[kind](p)[0])) != h.reservation_value:  # another hart, or a unit, has written since
+            h.x[i.rd] = 1
+            return OK
+        Ptr[kind](p)[0] = kind(h.x[i.rs2])
         h.x[i.rd] = 0
         return OK
 

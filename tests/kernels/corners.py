@@ -61,7 +61,7 @@ def atomics(x_ptr, total_ptr, most_ptr, lock_ptr, old_ptr, n, BLOCK: tl.constexp
     x = tl.load(x_ptr + at, mask=at < n, other=0.0)
     tl.atomic_add(total_ptr, tl.sum(x))
     tl.atomic_max(most_ptr + at % 4, x, mask=at < n)
-    tl.store(old_ptr + tl.program_id(0), tl.atomic_cas(lock_ptr, tl.program_id(0), tl.program_id(0) + 1))
+    tl.store(old_ptr + tl.program_id(0), tl.atomic_cas(lock_ptr, 0, tl.program_id(0) + 1))
 
 
 @triton.jit
