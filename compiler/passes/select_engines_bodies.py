@@ -10,7 +10,7 @@ from mtia.compiler.passes.select_engines_views import View, Views, index_constan
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import SE_TYPES
 
-__all__ = ["Affine", "BodyTranslator", "NotOnEngine", "Scalar", "Tile"]
+__all__ = ["Affine", "BodyTranslator", "NotOnEngine", "Predicate", "Scalar", "Tile"]
 
 
 class NotOnEngine(Exception):
@@ -40,7 +40,14 @@ class Affine:
     k: Any
 
 
-Operand = Tile | Scalar | Affine
+@dataclasses.dataclass(frozen=True)
+class Predicate:
+    """True where every affine integer compares so with 0: pairs of integer and comparison."""
+
+    parts: tuple[tuple[Affine, str], ...]
+
+
+Operand = Tile | Scalar | Affine | Predicate
 
 UNARY = {
     "arith.negf": "neg",
@@ -75,7 +82,6 @@ BINARY = {
     "arith.muli": "mul",
     "arith.maxsi": "max",
     "arith.minsi": "min",
-    "arith.andi": "and",
     "arith.ori": "or",
     "arith.xori": "xor",
 }
@@ -86,7 +92,8 @@ FLOAT_PREDICATES = {1: "eq", 2: "gt", 3: "ge", 4: "lt", 5: "le", 13: "ne"}
 # An unordered comparison is the negation of the opposite ordered one.
 NEGATED_PREDICATES = {9: "le", 10: "lt", 11: "ge", 12: "gt"}
 INTEGER_PREDICATES = {0: "eq", 1: "ne", 2: "lt", 3: "le", 4: "gt", 5: "ge"}
-MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+# The arith.cmpi predicate of value and 0 that says that a comparison fails for the value.
+FAILS = {"lt": 5, "le": 4, "gt": 3, "ge": 2}
 
 
 class BodyTranslator:
@@ -101,6 +108,8 @@ class BodyTranslator:
         self.env: dict[Any, Operand] = {}
         self.destinations: dict[Any, View] = {}
         self.stored_types: dict[Any, Any] = {}
+        self.private: set[Any] = set()  # values whose destination no operand shares
+        self.temporaries: set[Any] = set()  # values written here that have one user
         self.made: list[Any] = []
         self.raised: dict[Any, View] = {}
 
@@ -137,7 +146,57 @@ class BodyTranslator:
         if isinstance(operand, Scalar):
             check_type(operand.value.type)
             return operand.value
+        if isinstance(operand, Predicate):
+            return self.memref(self.mask(operand))
         return self.memref(self.materialise(operand).view)
+
+    def mask(self, predicate: Predicate) -> View:
+        """A predicate as a tile of i1."""
+        element = ir.IntegerType.get_signless(1)
+        whole: View | None = None
+        for part, comparison in predicate.parts:
+            view = self.temporary(element)
+            self.write_mask(part, comparison, view)
+            if whole is None:
+                whole = view
+                continue
+            target = self.memref(whole)
+            self.emit("mtia.simd_binary", [target, self.memref(view), target], [], kind=ir.StringAttr.get("and"))
+        assert whole is not None
+        return whole
+
+    def write_mask(self, part: Affine, comparison: str, view: View) -> None:
+        sources = [self.memref(view), *map(self.index, parts(part))]
+        self.emit("mtia.mask", sources, [], predicate=ir.StringAttr.get(comparison))
+
+    def select_in_place(self, part: Affine, comparison: str, kept: View, other: Operand) -> bool:
+        """Where the comparison fails put `other`, and only look for such places when there can be any."""
+        extreme = self.extreme(part, comparison)
+        if extreme is None:
+            return False
+        fails = FAILS[comparison]
+        zero = self.index(0)
+        attribute = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), fails)
+        some = self.emit("arith.cmpi", [extreme, zero], [ir.IntegerType.get_signless(1)], predicate=attribute)
+        source = self.source(other)
+        target = self.memref(kept)
+        branch = ir.Operation.create("scf.if", operands=[some], regions=2, loc=self.loc, ip=self.ip)
+        self.made.append(branch)
+        block = branch.regions[0].blocks.append()
+        end = ir.Operation.create("scf.yield", loc=self.loc, ip=ir.InsertionPoint(block))
+        inner = BodyTranslator(self.views, self.rows, self.cols, ir.InsertionPoint(end), self.loc)
+        view = inner.temporary(ir.IntegerType.get_signless(1))
+        inner.write_mask(part, comparison, view)
+        operands = [inner.memref(view), target, source, target]
+        inner.emit("mtia.simd_ternary", operands, [], kind=ir.StringAttr.get("sel"))
+        return True
+
+    def extreme(self, part: Affine, comparison: str) -> Any:
+        """The value of an affine integer that is hardest for a comparison; None when it cannot be told."""
+        if comparison not in FAILS or not (isinstance(part.a, int) and isinstance(part.b, int)):
+            return None
+        pick = max if comparison in ("lt", "le") else min
+        return self.index(self.add(part.k, pick(0, part.a * (self.rows - 1)) + pick(0, part.b * (self.cols - 1))))
 
     def materialise(self, affine: Affine) -> Tile:
         """An affine integer as a tile of i32."""
@@ -159,11 +218,15 @@ class BodyTranslator:
         name = ("mtia.simd_unary", "mtia.simd_binary", "mtia.simd_ternary")[len(operands) - 1]
         sources = [self.source(operand) for operand in operands]
         self.emit(name, [*sources, self.memref(view)], [], kind=ir.StringAttr.get(kind))
+        if result is not None and len(list(result.uses)) == 1:
+            self.temporaries.add(result)
         return Tile(view)
 
     def fold_narrowing(self, operations: Sequence[Any]) -> None:
         """A value that is only narrowed is stored narrow by the command that computes it (one rounding either way)."""
         for op in reversed(operations):
+            if op.name == "arith.select":
+                self.pass_through(op)
             if op.name != "arith.truncf":
                 continue
             wide = op.operands[0]
@@ -173,6 +236,19 @@ class BodyTranslator:
             self.stored_types[wide] = narrow.type
             if narrow in self.destinations:
                 self.destinations[wide] = self.destinations[narrow]
+                if narrow in self.private:
+                    self.private.add(wide)
+
+    def pass_through(self, op: Any) -> None:
+        """The value that a select mostly keeps is written where the select's result goes."""
+        kept, result = op.operands[1], op.results[0]
+        if isinstance(kept.owner, ir.Block) or kept.owner.operation.block != op.block or len(list(kept.uses)) != 1:
+            return
+        if result in self.stored_types:
+            self.stored_types[kept] = self.stored_types[result]
+        if result in self.private:
+            self.destinations[kept] = self.destinations[result]
+            self.private.add(kept)
 
     # -- translating ------------------------------------------------------------------------------------------------
 
@@ -238,7 +314,7 @@ class BodyTranslator:
         name = op.name
         if name not in ("arith.addi", "arith.subi", "arith.muli", "arith.cmpi"):
             return None
-        if any(isinstance(operand, Tile) for operand in operands):
+        if any(isinstance(operand, Tile | Predicate) for operand in operands):
             return None
         left, right = (self.as_affine(operand) for operand in operands)
         if name == "arith.addi":
@@ -255,10 +331,7 @@ class BodyTranslator:
         predicate = INTEGER_PREDICATES.get(ir.IntegerAttr(op.attributes["predicate"]).value)
         if predicate is None:
             return None
-        view = self.destinations.get(op.results[0]) or self.temporary(ir.IntegerType.get_signless(1))
-        sources = [self.memref(view), *map(self.index, parts(difference))]
-        self.emit("mtia.mask", sources, [], predicate=ir.StringAttr.get(predicate))
-        return Tile(view)
+        return Predicate(((difference, predicate),))
 
     def as_affine(self, operand: Operand) -> Affine:
         if isinstance(operand, Affine):
@@ -304,6 +377,8 @@ class BodyTranslator:
         target = self.memref(destination)
         if isinstance(operand, Affine):
             self.emit("mtia.iota", [target, *map(self.index, parts(operand))], [])
+        elif isinstance(operand, Predicate) and len(operand.parts) == 1:
+            self.write_mask(*operand.parts[0], destination)
         elif isinstance(operand, Tile) and operand.view == destination:
             return
         else:
@@ -357,6 +432,13 @@ def _compare_integer(body: BodyTranslator, op: Any, operands: list[Operand]) -> 
 
 def _select(body: BodyTranslator, op: Any, operands: list[Operand]) -> Operand:
     result = op.results[0]
+    condition, kept, other = operands
+    if isinstance(condition, Predicate) and isinstance(kept, Tile) and op.operands[1] in body.temporaries:
+        if body.destinations.get(result, kept.view) == kept.view:
+            left = [part for part in condition.parts if not body.select_in_place(*part, kept.view, other)]
+            if not left:
+                return kept
+            operands = [Predicate(tuple(left)), kept, other]
     return body.command("sel", operands, result, result.type)
 
 
@@ -381,12 +463,21 @@ def _widen_unsigned(body: BodyTranslator, op: Any, operands: list[Operand]) -> O
     return body.command("cvt", operands, result, result.type)
 
 
+def _and(body: BodyTranslator, op: Any, operands: list[Operand]) -> Operand:
+    left, right = operands
+    if isinstance(left, Predicate) and isinstance(right, Predicate):
+        return Predicate(left.parts + right.parts)
+    result = op.results[0]
+    return body.command("and", operands, result, result.type)
+
+
 HANDLERS: dict[str, Handler] = {name: _simple(kind) for name, kind in (*UNARY.items(), *BINARY.items())}
 HANDLERS.update(
     {
         "arith.cmpf": _compare_float,
         "arith.cmpi": _compare_integer,
         "arith.select": _select,
+        "arith.andi": _and,
         "math.fma": _multiply_add,
         "arith.uitofp": _unsigned_to_float,
         "arith.extui": _widen_unsigned,

@@ -176,6 +176,8 @@ def plan_destinations(
         if not overlaps and isinstance(value.owner, ir.Operation | ir.OpView) and value not in body.destinations:
             if value.owner.operation.block == operations[-1].block:
                 body.destinations[value] = view
+                if not busy:
+                    body.private.add(value)
 
 
 def select_rescale(selection: Selection, op: Any, domain: Domain, body: Any) -> bool:
