@@ -24,6 +24,9 @@ class Options:
     cb_multiplier: int = 1  # multiplies the slots of every circular buffer inside a loop
     use_dual_core: bool = True  # programs interleaved over both harts of a PE
     precision: str = "ieee"  # of fp32 matrix products
+    enable_fp_fusion: bool = (
+        True  # an fp32 product that is only added to something rounds once with the sum, as on GPUs
+    )
     hart_only: bool = False  # no unit instructions, no Zvfh, no bf16: runs on any RV64GCV
     level: int = 2  # of LLVM, 0 to 3
 

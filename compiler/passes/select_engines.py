@@ -19,7 +19,6 @@ from mtia.compiler.passes.select_engines_moves import select_copy, select_transp
 from mtia.compiler.passes.select_engines_views import View, Views
 from mtia.dialects.mlir import ir, run_passes
 from mtia.dialects.mtia import ACCUMULATORS, GLOBAL, LOCAL, memory_space
-from mtia.isa.chip import Chip
 
 __all__ = ["Choice", "Selection", "select_engines"]
 
@@ -35,6 +34,7 @@ FLOAT_SCALARS = frozenset(name for name in HANDLERS if name.startswith(("arith."
     "arith.extf",
     "arith.truncf",
 }
+LARGE_FILL = 1024  # elements from which the memory layout unit fills beside the SIMD engine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +53,10 @@ class Choice:
 class Selection:
     """The state of the pass over one function."""
 
-    def __init__(self, function: Any, chip: Chip) -> None:
+    def __init__(self, function: Any, options: Options) -> None:
         self.function = function
-        self.chip = chip
+        self.chip = options.chip
+        self.fuse = options.enable_fp_fusion
         self.views = Views()
         self.choices: list[Choice] = []
         self.raised: dict[Any, View] = {}
@@ -73,6 +74,7 @@ class Selection:
         """A body translator that knows the scalars which stand in local memory."""
         body = BodyTranslator(self.views, rows, cols, ip, loc)
         body.raised = self.raised
+        body.fuse = self.fuse
         return body
 
     def take_fill(self, root: Any, accepted: Callable[[Any], bool]) -> bool:
@@ -176,7 +178,7 @@ class Selection:
                 self.explain(op, "hart loop", str(reason))
                 hart_loops.lower(op, self.views)
                 return
-            self.explain(op, "SE")
+            self.explain(op, "MLU" if made[-1].name == "mtia.fill" else "SE")
         op.erase()
         self.filled.pop(view.root, None)
         if whole:
@@ -187,6 +189,10 @@ class Selection:
             raise NotOnEngine("only a local buffer of constant shape is filled by an engine")
         check_type(view.element)
         flat = flatten(view)
+        if flat.shape[0] * flat.shape[1] >= LARGE_FILL:
+            ip, loc = ir.InsertionPoint(op), op.location
+            target = self.views.memref(flat, ip, loc)
+            return [ir.Operation.create("mtia.fill", operands=[value, target], loc=loc, ip=ip)]
         body = self.translator(flat.shape[0], flat.shape[1], ir.InsertionPoint(op), op.location)
         target = self.views.memref(flat, body.ip, body.loc)
         body.emit("mtia.simd_unary", [body.source(body.get(value)), target], [], kind=ir.StringAttr.get("cvt"))
@@ -350,15 +356,15 @@ def walk(region: Any) -> list[Any]:
 def select_engines(module: Any, options: Options) -> list[Choice]:
     """Rewrite all functions of a module in place; gives the choices in program order."""
     with module.context, ir.Location.unknown():
-        return _select(module, options.chip)
+        return _select(module, options)
 
 
-def _select(module: Any, chip: Chip) -> list[Choice]:
+def _select(module: Any, options: Options) -> list[Choice]:
     choices: list[Choice] = []
     for op in module.body.operations:
         if op.operation.name != "func.func" or not op.regions[0].blocks:
             continue
-        selection = Selection(op, chip)
+        selection = Selection(op, options)
         turn_transfers(op, selection.views)
         find_accumulators(selection)
         for block in op.regions[0].blocks:

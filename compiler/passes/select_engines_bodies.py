@@ -108,10 +108,13 @@ class BodyTranslator:
         self.env: dict[Any, Operand] = {}
         self.destinations: dict[Any, View] = {}
         self.stored_types: dict[Any, Any] = {}
+        self.fused: dict[Any, tuple[Any, Any, Any]] = {}  # sums that compute a product too
+        self.skipped: set[Any] = set()  # products that a sum computes
         self.private: set[Any] = set()  # values whose destination no operand shares
         self.temporaries: set[Any] = set()  # values written here that have one user
         self.made: list[Any] = []
         self.raised: dict[Any, View] = {}
+        self.fuse = False
 
     # -- building ---------------------------------------------------------------------------------------------------
 
@@ -239,6 +242,20 @@ class BodyTranslator:
                 if narrow in self.private:
                     self.private.add(wide)
 
+    def fold_products(self, operations: Sequence[Any]) -> None:
+        """An f32 product that is only added to something is computed with the sum, and rounds once."""
+        for op in operations if self.fuse else ():
+            if op.name != "arith.addf" or str(op.results[0].type) != "f32":
+                continue
+            for position, value in enumerate(op.operands):
+                owner = value.owner
+                if isinstance(owner, ir.Block) or owner.name != "arith.mulf" or len(list(value.uses)) != 1:
+                    continue
+                if owner.operation.block == op.block and any(not scalar(factor) for factor in owner.operands):
+                    self.fused[op] = (*owner.operands, op.operands[1 - position])
+                    self.skipped.add(owner.operation)
+                    break
+
     def pass_through(self, op: Any) -> None:
         """The value that a select mostly keeps is written where the select's result goes."""
         kept, result = op.operands[1], op.results[0]
@@ -264,6 +281,12 @@ class BodyTranslator:
     def translate(self, op: Any) -> None:
         """Translate one body operation; raises NotOnEngine where no command computes it."""
         name = op.name
+        if op in self.skipped:
+            return
+        if op in self.fused:
+            result = op.results[0]
+            self.env[result] = self.command("fma", [self.get(value) for value in self.fused[op]], result, result.type)
+            return
         operands = [self.get(value) for value in op.operands]
         if all(isinstance(operand, Scalar) for operand in operands) and name != "linalg.index":
             self.hoist(op, operands)
@@ -383,6 +406,12 @@ class BodyTranslator:
             return
         else:
             self.emit("mtia.simd_unary", [self.source(operand), target], [], kind=ir.StringAttr.get("cvt"))
+
+
+def scalar(value: Any) -> bool:
+    """Whether a value comes from outside of the body it is used in."""
+    owner = value.owner
+    return not isinstance(owner, ir.Block) and not owner.operation.block.owner.name.startswith("linalg.")
 
 
 def parts(affine: Affine) -> tuple[Any, Any, Any]:
