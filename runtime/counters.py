@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from mtia.isa.chip import Chip
 from mtia.isa.xmtia.state import TICKS
 from mtia.runtime.machine.host import Host
@@ -16,80 +18,96 @@ from mtia.runtime.machine.state import (
     HARTS,
     UNIT_NAMES,
     UNIT_STATES,
-    UNITS,
     WAIT_QUEUE,
 )
 
-__all__ = ["collect", "roofline", "stall_table"]
+__all__ = ["Snapshot", "roofline", "stall_table"]
 
+_ENGINE = {
+    "bytes": "bytes", "lines": "lines", "llc_hits": "llc_hits", "llc_misses": "llc_misses",
+    "coalesced": "coalesced_lines", "wait_noc": "wait_noc", "wait_sram": "wait_sram", "wait_dram": "wait_dram",
+    "wait_window": "wait_window",
+}  # fmt: skip
+_MEMORY = {
+    "dram_read_bytes": "dram_reads", "dram_write_bytes": "dram_writes", "sram_read_bytes": "sram_reads",
+    "sram_write_bytes": "sram_writes", "llc_evictions": "evictions",
+}  # fmt: skip
 _LINES = ("bytes", "lines", "llc_hits", "llc_misses", "coalesced_lines")
 _HART_STALLS = {**{n: HART_STATES[n] for n in range(WAIT_QUEUE, DONE)}, H_MEMORY: "memory"}
 
 
-def collect(host: Host, cycles: int) -> dict[str, Any]:
-    """Everything counted: `pes` has one entry per PE that took part, `total` the sums, `memory` the bytes by level.
+@dataclass(frozen=True)
+class Snapshot:
+    """The counters of a launch as they lie in the machine: arrays by PE, of the PEs that took part."""
 
-    For every unit and hart busy + stalled + idle = cycles.
-    """
-    used = [host.pe(index) for index in range(host.chip.pes) if host.pe(index).harts[0].state != HART_OFF]
-    pes = [_pe(pe, cycles) for pe in used]
-    m = host.machine
-    engines = [e for pe in pes for e in pe["dma"].values()]
-    memory = {
-        "dram_read_bytes": m.dram_reads,
-        "dram_write_bytes": m.dram_writes,
-        "sram_read_bytes": m.sram_reads,
-        "sram_write_bytes": m.sram_writes,
-        "llc_evictions": m.evictions,
-        **{
-            key: sum(e[key] for e in engines) for key in ("bytes", "lines", "llc_hits", "llc_misses", "coalesced_lines")
-        },
-    }
-    return {"cycles": cycles, "pes_used": len(pes), "pes": pes, "total": _total(pes), "memory": memory}
+    cycles: int
+    numbers: np.ndarray[Any, Any]
+    units: np.ndarray[Any, Any]
+    engines: np.ndarray[Any, Any]
+    harts: np.ndarray[Any, Any]
+    instructions: np.ndarray[Any, Any]
+    memory: dict[str, int]
 
+    @classmethod
+    def of(cls, host: Host, cycles: int) -> Snapshot:
+        """Copy the counters of the launch that has ended."""
+        used = host.pes["harts"]["state"].min(axis=1) != HART_OFF
+        fields = ["state", "since", "stall", "start", "end", "commands"]
+        m = host.machine
+        return cls(
+            cycles,
+            host.pes["index"][used],
+            host.pes["units"][used],
+            host.pes["engines"][list(_ENGINE)][used],
+            host.pes["harts"][fields][used],
+            host.registers["instret"][used],
+            {name: int(getattr(m, key)) for name, key in _MEMORY.items()},
+        )
 
-def _pe(pe: Any, cycles: int) -> dict[str, Any]:
-    return {
-        "pe": pe.index,
-        "units": {UNIT_NAMES[u]: _unit(pe.units[u], cycles) for u in range(UNITS)},
-        "harts": [_hart(pe.harts[h], cycles) for h in range(HARTS) if pe.harts[h].state != HART_OFF],
-        "dma": {UNIT_NAMES[u]: _dma(pe.engines[u]) for u in range(2)},
-    }
+    def table(self) -> dict[str, Any]:
+        """Everything counted: `pes` has one entry per PE that took part, `total` the sums, `memory` bytes by level.
 
+        For every unit and hart busy + stalled + idle = cycles.
+        """
+        pes = [self._pe(place) for place in range(len(self.numbers))]
+        lines = {key: sum(e[key] for pe in pes for e in pe["dma"].values()) for key in _LINES}
+        memory = self.memory | lines
+        return {"cycles": self.cycles, "pes_used": len(pes), "pes": pes, "total": _total(pes), "memory": memory}
 
-def _unit(unit: Any, cycles: int) -> dict[str, Any]:
-    spent = {UNIT_STATES[state]: unit.cycles[state] for state in range(len(UNIT_STATES))}
-    spent[UNIT_STATES[unit.state]] += max(cycles - unit.since, 0)
-    busy, idle = spent.pop("busy"), spent.pop("idle")
-    return {
-        "busy": busy, "idle": idle, "stalled": spent, "commands": unit.commands, "work": unit.work,
-        "ideal_ticks": unit.ideal,
-    }  # fmt: skip
+    def _pe(self, place: int) -> dict[str, Any]:
+        on = [h for h in range(HARTS) if self.harts["state"][place, h] != HART_OFF]
+        return {
+            "pe": int(self.numbers[place]),
+            "units": {name: self._unit(self.units[place, u]) for u, name in enumerate(UNIT_NAMES)},
+            "harts": [self._hart(self.harts[place, h], int(self.instructions[place, h])) for h in on],
+            "dma": {UNIT_NAMES[u]: _dma(self.engines[place, u]) for u in range(2)},
+        }
 
+    def _unit(self, unit: Any) -> dict[str, Any]:
+        spent = dict(zip(UNIT_STATES, unit["cycles"].tolist(), strict=True))
+        spent[UNIT_STATES[unit["state"]]] += max(self.cycles - int(unit["since"]), 0)
+        busy, idle = spent.pop("busy"), spent.pop("idle")
+        return {
+            "busy": busy, "idle": idle, "stalled": spent, "commands": int(unit["commands"]), "work": int(unit["work"]),
+            "ideal_ticks": int(unit["ideal"]),
+        }  # fmt: skip
 
-def _hart(control: Any, cycles: int) -> dict[str, Any]:
-    from mtia.isa.state import Hart
-
-    h: Any = Hart.view(control.hart)
-    stalled = {name: control.stall[state] for state, name in _HART_STALLS.items()}
-    if WAIT_QUEUE <= control.state < DONE:
-        stalled[HART_STATES[control.state]] += max(cycles - control.since, 0)
-    end = control.end if control.state == DONE else cycles
-    active = max(end - control.start, 0)
-    busy = max(active - sum(stalled.values()), 0)
-    return {
-        "busy": busy, "idle": cycles - busy - sum(stalled.values()), "stalled": stalled,
-        "instructions": h.instret, "commands": control.commands,
-    }  # fmt: skip
+    def _hart(self, control: Any, instructions: int) -> dict[str, Any]:
+        state, stall = int(control["state"]), control["stall"].tolist()
+        stalled = {name: stall[n] for n, name in _HART_STALLS.items()}
+        if WAIT_QUEUE <= state < DONE:
+            stalled[HART_STATES[state]] += max(self.cycles - int(control["since"]), 0)
+        end = int(control["end"]) if state == DONE else self.cycles
+        busy = max(end - int(control["start"]) - sum(stalled.values()), 0)
+        return {
+            "busy": busy, "idle": self.cycles - busy - sum(stalled.values()), "stalled": stalled,
+            "instructions": instructions, "commands": int(control["commands"]),
+        }  # fmt: skip
 
 
 def _dma(engine: Any) -> dict[str, Any]:
-    return {
-        "bytes": engine.bytes, "lines": engine.lines, "llc_hits": engine.llc_hits, "llc_misses": engine.llc_misses,
-        "coalesced_lines": engine.coalesced, "wait_noc": engine.wait_noc // TICKS,
-        "wait_sram": engine.wait_sram // TICKS, "wait_dram": engine.wait_dram // TICKS,
-        "wait_window": engine.wait_window // TICKS,
-    }  # fmt: skip
+    counted = {_ENGINE[key]: int(engine[key]) for key in _ENGINE}
+    return {key: value // TICKS if key.startswith("wait") else value for key, value in counted.items()}
 
 
 def _total(pes: list[dict[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +36,22 @@ DEFAULT_LIMIT = 20_000_000_000  # cycles
 
 @dataclass(frozen=True)
 class LaunchResult:
-    """What a launch did: clocks from the doorbell to the end, counters (see `counters.collect`), and a trap or None."""
+    """What a launch did: clocks from the doorbell to the end, what was counted, and a trap or None."""
 
     chip: Chip
     cycles: int
-    counters: dict[str, Any]
+    counted: counters.Snapshot = field(repr=False)
     trap: Trap | None
 
     @property
     def time_us(self) -> float:
         """Simulated microseconds."""
         return self.cycles / self.chip.clock_hz * 1e6
+
+    @functools.cached_property
+    def counters(self) -> dict[str, Any]:
+        """Counters by PE and unit, with totals: see `counters.Snapshot.table`."""
+        return self.counted.table()
 
     def check(self) -> LaunchResult:
         """Return the result, or raise `MachineTrap`."""
@@ -101,7 +106,7 @@ def launch(
         cycles = max(cycles, int(host.engine.call("flush_llc", host.machine, cycles)))
     if trace_file:
         trace.write(host, trace_file, program)
-    return LaunchResult(device.chip, cycles, counters.collect(host, cycles), trap)
+    return LaunchResult(device.chip, cycles, counters.Snapshot.of(host, cycles), trap)
 
 
 def _grid(grid: Sequence[int]) -> tuple[int, int, int]:
@@ -154,27 +159,28 @@ def _start(
     for offset, data in images:
         if offset + len(data) > chip.ls.bytes - cores * STACK:
             raise UserError(f"the program's data ends at {offset + len(data):#x}, past local memory of {chip.name}")
-    for rank in range(pes):
-        for offset, data in images:
-            host.write_ls(rank, offset, data)
-        for core in range(cores):
-            vector = bool(chip.hart.vector_mask >> core & 1)
-            code = _decoded(program.text, program.text_base, chip, interpreter, vector)
-            h = host.start_hart(rank, core, chip.launch.first)
-            control = host.pe(rank).harts[core]
-            control.code = code.addr
-            _info(control.cp.info, chip, rank, core, pes, cores)
-            h.pc, h.rank, h.exact = program.entry, rank, int(code.exact)
-            h.x[2] = LS_BASE + chip.ls.bytes - core * STACK
-            for register, value in ((10, LS_BASE), (11, rank), (12, core), (13, cores)):
-                h.x[register] = value
+    for offset, data in images:
+        host.write_ls(pes, offset, data)
+    _info(host.pes["harts"]["cp"]["info"], chip, pes, cores)
+    for core in range(cores):
+        vector = bool(chip.hart.vector_mask >> core & 1)
+        code = _decoded(program.text, program.text_base, chip, interpreter, vector)
+        host.pes["harts"]["code"][:, core] = code.addr
+        h = host.registers[:, core]
+        h["pc"], h["rank"], h["exact"] = program.entry, np.arange(chip.pes), int(code.exact)
+        x = h["x"]
+        x[:, 2] = LS_BASE + chip.ls.bytes - core * STACK
+        x[:, 10], x[:, 11], x[:, 12], x[:, 13] = LS_BASE, np.arange(chip.pes), core, cores
+    host.engine.call("start_harts", host.machine, pes, cores, chip.launch.first)
 
 
-def _info(info: Any, chip: Chip, rank: int, core: int, pes: int, cores: int) -> None:
-    """What `xm.rdinfo` reads; the launch's rectangle is the whole grid."""
-    values = {
-        Info.RANK: rank, Info.CORE: core, Info.PES: pes, Info.CORES: cores, Info.ROW: rank // chip.grid.cols,
-        Info.COL: rank % chip.grid.cols, Info.ROWS: chip.grid.rows, Info.COLS: chip.grid.cols,
+def _info(info: np.ndarray[Any, Any], chip: Chip, pes: int, cores: int) -> None:
+    """What `xm.rdinfo` reads; the launch's rectangle is the whole grid. `info` is by PE, hart and item."""
+    rank = np.arange(chip.pes)[:, None]
+    values: dict[Info, Any] = {
+        Info.RANK: rank, Info.CORE: np.arange(info.shape[1]), Info.PES: pes, Info.CORES: cores,
+        Info.ROW: rank // chip.grid.cols, Info.COL: rank % chip.grid.cols,
+        Info.ROWS: chip.grid.rows, Info.COLS: chip.grid.cols,
     }  # fmt: skip
     for key, value in values.items():
-        info[int(key)] = value
+        info[:, :, int(key)] = value

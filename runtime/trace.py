@@ -10,27 +10,20 @@ from typing import Any
 import numpy as np
 from mtia.isa import table
 from mtia.runtime.elf import Program
+from mtia.runtime.machine.arrays import numpy_type
 from mtia.runtime.machine.host import Host
 from mtia.runtime.machine.state import UNIT_NAMES, Record
 
 __all__ = ["CAPACITY", "write"]
 
 CAPACITY = 1 << 22  # commands
-_KINDS = {"u16": "u2", "u32": "u4", "u64": "u8"}
-_LAYOUT: Any = Record  # a type of the language, which has fields
-_RECORD = np.dtype(
-    [(name, _KINDS[field.type.name]) for name, field in _LAYOUT.fields.items()],
-)
-assert _RECORD.itemsize == Record.size
 
 
 def records(host: Host) -> np.ndarray[Any, Any]:
     """The commands kept, in order of completion: start, end, pc, op, pe, unit."""
-    m = host.machine
+    m, kind = host.machine, numpy_type(Record)
     count = min(m.trace_count, m.trace_capacity)
-    return (
-        np.frombuffer(host.regions["trace"].bytes(0, count * Record.size), _RECORD) if count else np.zeros(0, _RECORD)
-    )
+    return np.frombuffer(host.regions["trace"].bytes(0, count * Record.size), kind) if count else np.zeros(0, kind)
 
 
 def write(host: Host, path: str | Path, program: Program | None = None) -> None:

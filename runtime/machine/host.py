@@ -7,13 +7,14 @@ import mmap
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from mtia.isa import table
 from mtia.isa.chip import Chip
 from mtia.isa.state import Hart
 from mtia.isa.xmtia.state import TICKS, fill_chip_params
 
+from .arrays import numpy_type
 from .engine import Interpreter
-from .events import push_event
 from .memory import BLOCK_LINES, LS_BASE
 from .optable import op_of
 from .state import (
@@ -21,11 +22,9 @@ from .state import (
     HARTS,
     NEVER,
     NO_UNIT,
-    RANK_HART,
-    RUN,
-    UNITS,
     Block,
     Event,
+    HartControl,
     Machine,
     OpInfo,
     Pe,
@@ -60,7 +59,10 @@ class Region:
 
 
 class Host:
-    """One machine: its memory, and the interpreter that runs it. `dram` may be shared with other machines."""
+    """One machine: its memory, and the interpreter that runs it. `dram` may be shared with other machines.
+
+    `pes` (one `Pe` each) and `registers` (`Hart`, by PE and hart) are numpy views of the state.
+    """
 
     def __init__(self, chip: Chip, engine: Interpreter, dram: Region | None = None) -> None:
         self.chip, self.engine = chip, engine
@@ -97,6 +99,9 @@ class Host:
         self.ls = self._region("ls", chip.ls.bytes * chip.pes)
         self.acc = self._region("acc", chip.re.bytes * chip.pes)
         self.harts = self._region("harts", Hart.size * HARTS * chip.pes)
+        self.pes = np.frombuffer(self.regions["pes"].bytes(0, Pe.size * chip.pes), numpy_type(Pe))
+        all_harts = self.regions["harts"].bytes(0, Hart.size * HARTS * chip.pes)
+        self.registers = np.frombuffer(all_harts, numpy_type(Hart)).reshape(chip.pes, HARTS)
         self._constants()
         self.reset()
 
@@ -149,25 +154,32 @@ class Host:
         for name in ("dram_reads", "dram_writes", "sram_reads", "sram_writes", "evictions"):
             setattr(m, name, 0)
         ctypes.memset(m.trap.addr, 0, Trap.size)
-        for index in range(self.chip.pes):
-            self._reset_pe(index)
+        self._reset_pes()
 
-    def _reset_pe(self, index: int) -> None:
-        pe, chip = self.pe(index), self.chip
-        pe.index, pe.row, pe.col = index, index // chip.grid.cols, index % chip.grid.cols
-        pe.ls = self.ls + index * chip.ls.bytes
-        pe.acc = self.acc + index * chip.re.bytes
-        for unit in range(UNITS):
-            pe.units[unit].end = NEVER
-        pe.engines[0].window, pe.engines[1].window = chip.fi.read_lines, chip.fi.write_lines
-        for hart in range(HARTS):
-            pe.harts[hart].hart = self.harts + (index * HARTS + hart) * Hart.size
-            pe.harts[hart].state = HART_OFF
-            pe.harts[hart].cp.info[1] = hart
+    def _reset_pes(self) -> None:
+        pes, chip = self.pes, self.chip
+        index = np.arange(chip.pes, dtype=np.uint64)
+        pes["index"], pes["row"], pes["col"] = index, index // chip.grid.cols, index % chip.grid.cols
+        pes["ls"] = self.ls + index * chip.ls.bytes
+        pes["acc"] = self.acc + index * chip.re.bytes
+        pes["units"]["end"] = NEVER
+        pes["engines"]["window"] = chip.fi.read_lines, chip.fi.write_lines
+        harts = pes["harts"]
+        number = np.arange(HARTS * chip.pes, dtype=np.uint64).reshape(chip.pes, HARTS)
+        harts["hart"] = self.harts + number * Hart.size
+        harts["state"] = HART_OFF
+        registers = self.registers
+        registers["ls_base"], registers["ls_size"], registers["hartid"] = LS_BASE, chip.ls.bytes, number
+        registers["ls_ptr"] = pes["ls"][:, None]
+        registers["machine"] = self.machine.addr
+        cp = Pe.offset("harts") + HartControl.offset("cp")
+        registers["unit"] = self.machine.pe + Pe.size * index[:, None] + cp + HartControl.size * np.arange(HARTS)
 
-    def write_ls(self, pe: int, offset: int, data: bytes) -> None:
-        """Put bytes into a PE's local memory."""
-        ctypes.memmove(self.pe(pe).ls + offset, data, len(data))
+    def write_ls(self, pes: int, offset: int, data: bytes) -> None:
+        """Put bytes into the local memory of the first PEs."""
+        size = self.chip.ls.bytes
+        memory = np.frombuffer(self.regions["ls"].bytes(0, size * pes), np.uint8).reshape(pes, size)
+        memory[:, offset : offset + len(data)] = np.frombuffer(data, np.uint8)
 
     def trace(self, capacity: int) -> None:
         """Keep the first `capacity` commands of the next runs; 0 keeps none."""
@@ -175,15 +187,6 @@ class Host:
             self.machine.trace = self._region("trace", Record.size * capacity)
         self.machine.trace_capacity = capacity
 
-    def start_hart(self, index: int, hart: int, time: int) -> Any:
-        """Make a hart take part from `time` on; returns its registers to fill in."""
-        control = self.pe(index).harts[hart]
-        control.state, control.start = RUN, time
-        h: Any = Hart.view(control.hart)
-        h.time, h.ls_base, h.ls_size, h.ls_ptr = time, LS_BASE, self.chip.ls.bytes, self.pe(index).ls
-        h.unit, h.machine, h.hartid = control.cp.addr, self.machine.addr, index * HARTS + hart
-        self.pe(index).alive += 1
-        self.machine.harts += 1
-        self.machine.harts_alive += 1
-        push_event(self.machine, time, index, hart + RANK_HART, 0)
-        return h
+    def start_hart(self, pe: int, hart: int, time: int) -> None:
+        """Make a hart take part from `time` on; its registers are set before."""
+        self.engine.call("start_hart", self.machine, pe, hart, time)

@@ -26,6 +26,7 @@ def functions() -> Mapping[str, Fn]:
     found: dict[str, Any] = {
         "run_machine": loop.run_machine,
         "run_program": loop.run_program,
+        "start_harts": loop.start_harts,
         "flush_llc": memory.flush_llc,
         "warm_llc": memory.warm_llc,
     }

@@ -250,6 +250,28 @@ def unit_event(m: Ptr[Machine], pe: Ptr[Pe], rank: u32, e: Ptr[Event]) -> None:
 
 
 @fn
+def start_hart(m: Ptr[Machine], index: u32, hart: u32, time: u64) -> None:
+    """Make a hart take part from `time` on."""
+    pe = addr(m.pe[index])
+    c = addr(pe.harts[hart])
+    c.state = RUN
+    c.start = time
+    c.hart.time = time
+    pe.alive += 1
+    m.harts += 1
+    m.harts_alive += 1
+    push_event(m, time, index, hart + RANK_HART, u64(0))
+
+
+@fn
+def start_harts(m: Ptr[Machine], pes: u32, cores: u32, time: u64) -> None:
+    """Make the first harts of the first PEs take part."""
+    for index in range(u32(0), pes):
+        for hart in range(u32(0), cores):
+            start_hart(m, index, hart, time)
+
+
+@fn
 def run_machine(m: Ptr[Machine]) -> u32:
     """Run until every hart has ended and every unit is idle, or something is wrong; says which."""
     e = local(Event, 1)

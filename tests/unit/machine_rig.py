@@ -51,7 +51,7 @@ def functions() -> dict[str, Any]:
     """What the rig needs of the machine, and the instructions that the hart executes itself."""
     rows = {row.name: row.meaning for row in table.all() if row.name.startswith("xm.") and row.unit == "hart"}
     units = {_M + name: f for name, f in meanings().items()} | {_T + name: f for name, f in timings().items()}
-    return {"run_machine": loop.run_machine, "run_script": run_script, **rows, **units}
+    return {"run_machine": loop.run_machine, "start_hart": loop.start_hart, "run_script": run_script, **rows, **units}
 
 
 class Script:
@@ -144,7 +144,8 @@ class Rig:
                     setattr(i, row.by_name[operand].slot, value)
                 i.handler = self.engine.address(row.name) if row.unit == "hart" else 0
             Insn.view(code.addr + len(script.entries) * Insn.size).row = END
-            self.host.start_hart(pe, hart, 0).reservation = code.addr
+            self.host.registers["reservation"][pe, hart] = code.addr
+            self.host.start_hart(pe, hart, 0)
 
     @property
     def cycles(self) -> int:
