@@ -24,10 +24,8 @@ class Options:
     cb_multiplier: int = 1  # multiplies the slots of every circular buffer inside a loop
     use_dual_core: bool = True  # programs interleaved over both harts of a PE
     precision: str = "ieee"  # of fp32 matrix products
-    enable_fp_fusion: bool = (
-        True  # an fp32 product that is only added to something rounds once with the sum, as on GPUs
-    )
-    hart_only: bool = False  # no unit instructions, no Zvfh, no bf16: runs on any RV64GCV
+    enable_fp_fusion: bool = True  # an fp32 product that is only added to rounds once with the sum, as on GPUs
+    hart_only: bool = False  # no unit instructions, no Zvfh, no bf16: any RV64GCV with Zfh
     level: int = 2  # of LLVM, 0 to 3
 
     def __post_init__(self) -> None:

@@ -81,6 +81,11 @@ def _pass(name: str) -> Callable[[Any, Job], Any]:
     return make
 
 
+def _tiles(module: Any, job: Job) -> Any:
+    run_pass("lower-to-hart" if job.options.hart_only else "select-engines", module, job.options)
+    return module
+
+
 def _tt(text: str, job: Job) -> Any:
     from mtia.compiler.frontends import ttir
     from mtia.dialects import mlir
@@ -177,7 +182,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("linalg", ".mlir", "linalg on tensors; loads are DMA into fresh buffers", _pass("convert-tt-to-linalg")),
     Stage("fused", ".mlir", "elementwise chains fused", _pass("fuse")),
     Stage("memref", ".mlir", "bufferised", _pass("bufferize")),
-    Stage("tiles", ".mlir", "every op on local buffers is one of an engine, or a hart loop", _pass("select-engines")),
+    Stage("tiles", ".mlir", "every op on local buffers is one of an engine, or a hart loop", _tiles),
     Stage("planned", ".mlir", "buffers placed, program loop made", _pass("plan-local-memory")),
     Stage("pe", ".mlir", "one op for each instruction of the units", _pass("lower-tiles-to-pe")),
     Stage("llvm", ".mlir", "LLVM dialect", _llvm),

@@ -60,8 +60,8 @@ class _Generator:
         if level == 0:
             return
         options = self.llvm.create_pipeline_tuning_options(speed_level=level)
-        # Hart loops are vectorised by the compiler's own passes; up to level 2 LLVM's would only cost time.
-        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = level >= 3
+        options.loop_vectorization = True  # general hart loops are scalar; up to level 2 the others only cost time
+        options.slp_vectorization = options.loop_unrolling = level >= 3
         builder = self.llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
 

@@ -15,7 +15,7 @@ VSCALE = VLEN // 64
 
 _SCALAR = ("m", "a", "f", "d", "c", "zfh", "zfbfmin", "zba", "zbb", "zbs")
 _VECTOR = ("v", "zvfh", "zvfbfmin", "zvfbfwma", "zvl512b")
-_PORTABLE = ("m", "a", "f", "d", "c", "v", "zvl512b")
+_PORTABLE = ("m", "a", "f", "d", "c", "zfh", "v", "zvl512b")
 
 
 class Hart(Enum):
@@ -23,7 +23,7 @@ class Hart(Enum):
 
     SCALAR = "scalar"  # no vector unit: hart A of MTIA 200
     VECTOR = "vector"
-    PORTABLE = "portable"  # RV64GCV only: runs compiled kernels elsewhere, for example under qemu
+    PORTABLE = "portable"  # RV64GCV and Zfh only: runs compiled kernels elsewhere, for example under qemu
 
 
 _FEATURES = {Hart.SCALAR: _SCALAR, Hart.VECTOR: _SCALAR + _VECTOR, Hart.PORTABLE: _PORTABLE}

@@ -18,6 +18,7 @@ from mtia.compiler.options import Options
 from mtia.compiler.passes.expand_math import expand_math
 from mtia.dialects import pe
 from mtia.dialects.mlir import arith, builtin, func, ir, llvm, run_passes
+from mtia.isa.xmtia.codes import Info
 
 __all__ = ["ENTRY_PREFIX", "lower_pe_to_llvm", "to_llvm_ir"]
 
@@ -28,9 +29,10 @@ UNKNOWN_SIZE = (1 << 63) - 1
 
 UPSTREAM = (
     "builtin.module(expand-strided-metadata,lower-affine,convert-vector-to-scf,convert-scf-to-cf,"
-    "arith-emulate-unsupported-floats{source-types=bf16 target-type=f32},arith-expand,canonicalize,cse,convert-to-llvm,reconcile-unrealized-casts,"
-    "ensure-debug-info-scope-on-llvm-func)"
+    "arith-emulate-unsupported-floats{source-types=bf16 target-type=f32},arith-expand%s,canonicalize,cse,"
+    "convert-to-llvm,reconcile-unrealized-casts,ensure-debug-info-scope-on-llvm-func)"
 )
+SOFT_BF16 = "{include-bf16=true}"  # conversions as integer arithmetic, for harts without the bf16 extension
 
 
 def lower_pe_to_llvm(module: Any, options: Options) -> None:
@@ -39,12 +41,14 @@ def lower_pe_to_llvm(module: Any, options: Options) -> None:
         functions = [op for op in module.body.operations if op.operation.name == "func.func"]
         for function in functions:
             _make_entry(function)
+            if options.hart_only:
+                _read_info_from_arguments(function)
         _lower_operations(module)
         expand_math(module, options)
         # The layout decides the alignment of loads and stores in the translation.
         module.operation.attributes["llvm.data_layout"] = ir.StringAttr.get(DATA_LAYOUT)
         module.operation.attributes["llvm.target_triple"] = ir.StringAttr.get(TRIPLE)
-    run_passes(module, UPSTREAM)
+    run_passes(module, UPSTREAM % (SOFT_BF16 if options.hart_only else ""))
 
 
 def _make_entry(function: Any) -> None:
@@ -64,6 +68,37 @@ def _make_entry(function: Any) -> None:
     attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get([i64], []))
     if "arg_attrs" in attributes:
         del attributes["arg_attrs"]
+
+
+# The registers a program starts with after the launch block in a0 (design, section 4), by what `xm.rdinfo` calls them.
+START_REGISTERS = (Info.RANK, Info.CORE, Info.CORES)
+PES_OFFSET = 16  # of the number of PEs in the launch block
+
+
+def _read_info_from_arguments(function: Any) -> None:
+    """Without instructions of the command processor, take what they tell from the start registers."""
+    i64 = ir.IntegerType.get_signless(64)
+    block = function.regions[0].blocks[0]
+    known = {int(key): block.add_argument(i64, function.location) for key in START_REGISTERS}
+    with ir.InsertionPoint.at_block_begin(block), function.location:
+        place = arith.addi(block.arguments[0], arith.constant(i64, PES_OFFSET))
+        pes = llvm.load(ir.IntegerType.get_signless(32), llvm.inttoptr(llvm.PointerType.get(), place))
+        known[int(Info.PES)] = arith.extui(i64, pes)
+    inputs = [argument.type for argument in block.arguments]
+    function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(inputs, []))
+    found: list[Any] = []
+
+    def collect(operation: Any) -> Any:
+        if operation.name == pe.OPS["xm.rdinfo"].OPERATION_NAME:
+            found.append(operation)
+        return ir.WalkResult.ADVANCE
+
+    function.operation.walk(collect)
+    for operation in found:
+        key = ir.IntegerAttr(operation.attributes["k"]).value
+        if key in known:
+            operation.results[0].replace_all_uses_with(known[key])
+            operation.erase()
 
 
 def _load_argument(launch: Any, index: int, kind: Any) -> Any:
