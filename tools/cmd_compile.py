@@ -18,13 +18,14 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("input", help="FILE.py::kernel, FILE.ttir or FILE.mlir")
+    parser.add_argument("input", help="FILE.py::kernel, FILE.ttir, FILE.mlir or MODEL.pt2")
     parser.add_argument("--signature", help='types and constants in order ("*fp32,*fp32,i32,1024"), or name=entry')
     parser.add_argument(
         "--emit", metavar="STAGE", default="elf",
         help="ttir, tt, linalg, fused, memref, tiles, planned, pe, llvm, ll, elf (default) or asm",
     )  # fmt: skip
     parser.add_argument("--from", dest="first", metavar="STAGE", help="the stage an .mlir file is at")
+    parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE", help="of a dynamic dimension")
     parser.add_argument("-o", dest="output", help="where to write; text goes to standard output otherwise")
     parser.add_argument("--dump", metavar="FOLDER", help="also write every stage to this folder")
     parser.add_argument("--json", action="store_true", help="print what was made as one JSON line")
@@ -35,9 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Compile and write."""
     from mtia.compiler import pipeline
 
+    source = files.source_of(arguments.input)
+    if source.kind == "pt2":
+        from mtia.tools.model_commands import compile_file
+
+        return compile_file(arguments, source)
     wanted = pipeline.stage(arguments.emit)
     options = files.options_from(arguments)
-    source = files.source_of(arguments.input)
     start = time.perf_counter()
     text, first = _source_text(arguments, source)
     job = pipeline.Job(options, str(source.path))
@@ -81,7 +86,7 @@ def _source_text(arguments: argparse.Namespace, source: files.Source) -> tuple[s
         if arguments.first is None:
             raise UserError("say which stage this file is at with --from", file)
         return files.read_text(source.path), arguments.first
-    raise UserError("not a kind of file this compiles: .py, .ttir or .mlir", file)
+    raise UserError("not a kind of file this compiles: .py, .ttir, .mlir or .pt2", file)
 
 
 def _write_dump(folder: str | None, texts: dict[str, str | bytes]) -> None:

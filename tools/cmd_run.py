@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("input", help="FILE.py::kernel, FILE.ttir, FILE.elf or FILE.s")
     parser.add_argument("--signature", help='types and constants in order ("*fp32,*fp32,i32,1024"), or name=entry')
-    parser.add_argument("--grid", required=True, help="programs, as 64 or 8x8 or 4x4x2")
+    parser.add_argument("--grid", help="programs of a kernel, as 64 or 8x8 or 4x4x2")
+    parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE", help="of a dynamic dimension")
     parser.add_argument(
         "--arg", action="append", default=[], dest="args", metavar="NAME=VALUE",
         help="randn:SHAPE:DTYPE, zeros:SHAPE:DTYPE, …, a .npy file, or a number; once for each argument",
@@ -59,8 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
     from mtia.runtime.launch import launch
     from mtia.tools import arrays
 
+    source = files.source_of(arguments.input)
+    if source.kind in ("pt2", "mtia"):
+        from mtia.tools.model_commands import run_file
+
+        return run_file(arguments, source)
     options = files.options_from(arguments)
-    grid = _grid(arguments.grid)
+    grid = _grid(arguments.grid or "")
     runnable = _runnable(arguments, options)
     values = _values(arguments, runnable)
     before = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}

@@ -18,9 +18,9 @@ from mtia.runtime.model import LoadedModel
 
 torch = pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "examples"))
 
-from models import make  # noqa: E402
+
+from mtia.tools.models import make  # noqa: E402
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # Unit roundoff; sums are in fp32, so the length of a reduction counts in fp32 roundoffs.
