@@ -50,7 +50,10 @@ DESTINATION_FIRST = frozenset(("mtia.dma_in", "mtia.dma_in_indexed", "mtia.dma_o
 
 @dataclasses.dataclass(frozen=True)
 class Local:
-    """A view of a circular-buffer slot; the offset is None when it changes."""
+    """A view of a circular-buffer slot.
+
+    The offset is None when it changes; `place` then keeps the operands of one command apart.
+    """
 
     cb: int
     dtype: int
@@ -59,6 +62,7 @@ class Local:
     row_stride: int
     col_stride: int
     offset: int | None
+    place: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +153,10 @@ class Registers:
         if op.name in NO_OPERANDS:
             return
         depth = depth_of(op)
-        keys = self.describe(op)
+        keys = [
+            (dataclasses.replace(key, place=place) if detail is not None and isinstance(key, Local) else key, detail)
+            for place, (key, detail) in enumerate(self.describe(op))
+        ]
         self.keys[op] = keys
         for key, _ in keys:
             self.weights[key] = max(self.weights.get(key, 0), depth)
