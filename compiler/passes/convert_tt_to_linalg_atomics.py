@@ -13,9 +13,9 @@ from mtia.compiler.passes.convert_tt_to_linalg_values import Pointers
 from mtia.dialects.mlir import arith, ir, memref
 from mtia.dialects.tt import shape_of
 
-__all__ = ["update_lanes"]
+__all__ = ["ATOMIC_KINDS"]
 
-_KINDS = {
+ATOMIC_KINDS = {
     "add": arith.AtomicRMWKind.addi,
     "fadd": arith.AtomicRMWKind.addf,
     "and": arith.AtomicRMWKind.andi,
@@ -26,7 +26,10 @@ _KINDS = {
     "umax": arith.AtomicRMWKind.maxu,
     "umin": arith.AtomicRMWKind.minu,
     "exch": arith.AtomicRMWKind.assign,
+    "fmax": arith.AtomicRMWKind.maxnumf,
+    "fmin": arith.AtomicRMWKind.minnumf,
 }
+"""Triton's kinds, and those of floats in tensor descriptors."""
 
 Update = Callable[[Any, Any, Sequence[Any]], Any]
 """(memory, offset, lane indices) to the old value of one element."""
@@ -34,7 +37,7 @@ Update = Callable[[Any, Any, Sequence[Any]], Any]
 
 @lowers("tt.atomic_rmw")
 def _atomic_rmw(c: Converter, op: Any) -> None:
-    kind = _KINDS[ir.StringAttr(op.attributes["kind"]).value]
+    kind = ATOMIC_KINDS[ir.StringAttr(op.attributes["kind"]).value]
     value = c.tensor(op.value) if shape_of(op.value.type) else c.scalar(op.value)
 
     def update(memory: Any, offset: Any, indices: Sequence[Any]) -> Any:
@@ -75,7 +78,7 @@ def _update(c: Converter, op: Any, update: Update) -> None:
         raise refuse(op, "works on pointers, not on block pointers")
     memory = retyped_memory(c, pointers.memory, pointers.element)
     if pointers.shape:
-        c.set(op.result, update_lanes(c, op, pointers, memory, update))
+        c.set(op.result, _update_lanes(c, op, pointers, memory, update))
         return
     offset = c.index.value(pointers.offset.base)
     mask = getattr(op, "mask", None)
@@ -87,7 +90,7 @@ def _update(c: Converter, op: Any, update: Update) -> None:
     c.set(op.result, build.if_(active, lambda: [update(memory, offset, [])], lambda: [zero], [zero.type])[0])
 
 
-def update_lanes(c: Converter, op: Any, pointers: Pointers, memory: Any, update: Update) -> Any:
+def _update_lanes(c: Converter, op: Any, pointers: Pointers, memory: Any, update: Update) -> Any:
     """Old values of a tensor of pointers; 0 where a lane is not active. None when nobody asks for them."""
     wanted = bool(list(op.result.uses))
     buffer = memref.AllocOp(build.buffer_type(pointers.shape, pointers.element), [], []).result if wanted else None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mtia.compiler.passes import convert_tt_to_linalg_build as build
+from mtia.compiler.passes.convert_tt_to_linalg_atomics import ATOMIC_KINDS
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
-from mtia.compiler.passes.convert_tt_to_linalg_memory import Ranges, load_structured, store_structured
+from mtia.compiler.passes.convert_tt_to_linalg_memory import Ranges, lanes, load_structured, store_structured
+from mtia.compiler.passes.convert_tt_to_linalg_shape import reshape
 from mtia.compiler.passes.convert_tt_to_linalg_values import Block, Index, Pointers
-from mtia.dialects.mlir import ir
+from mtia.dialects.mlir import arith, ir, memref
 from mtia.dialects.tt import block as block_type
 from mtia.dialects.tt import pointee, shape_of
 
@@ -100,24 +103,96 @@ def _descriptor_load(c: Converter, op: Any) -> None:
     known = moved(c, c.get(op.desc), [c.scalar(value) for value in op.indices])
     start, ranges = _place(c, known, range(len(known.shape)))
     loaded = load_structured(c, known.memory, start, known.shape, known.strides, ranges, _fill(c, known, known.padding))
-    c.set(op.result, _as_result(op, loaded))
-
-
-def _as_result(op: Any, loaded: Any) -> Any:
-    from mtia.compiler.passes.convert_tt_to_linalg_shape import reshape
-
-    return reshape(loaded, shape_of(op.result.type))
+    c.set(op.result, reshape(loaded, shape_of(op.result.type)))
 
 
 @lowers("tt.descriptor_store")
 def _descriptor_store(c: Converter, op: Any) -> None:
-    from mtia.compiler.passes.convert_tt_to_linalg_shape import reshape
-
     known = moved(c, c.get(op.desc), [c.scalar(value) for value in op.indices])
     start, ranges = _place(c, known, range(len(known.shape)))
     store_structured(c, known.memory, start, known.strides, ranges, reshape(c.tensor(op.src), known.shape))
 
 
-@lowers("tt.descriptor_gather", "tt.descriptor_scatter", "tt.descriptor_reduce")
-def _descriptor_other(c: Converter, op: Any) -> None:
-    raise refuse(op, "not supported; use pointers")
+@lowers("tt.descriptor_gather")
+def _descriptor_gather(c: Converter, op: Any) -> None:
+    known: Block = c.get(op.desc)
+    shape = shape_of(op.result.type)
+    rows = c.tensor(op.x_offsets)
+    column = c.index.from_scalar(c.scalar(op.y_offset))
+    buffer = memref.AllocOp(build.buffer_type(shape, known.element), [], []).result
+    fill = _fill(c, known, known.padding)
+
+    def lane(indices: Sequence[Any], offset: Any) -> None:
+        memref.StoreOp(memref.LoadOp(known.memory, [offset]).result, buffer, list(indices))
+
+    place, inside = _picked(c, known, rows, column)
+    lanes(c, shape, place, inside, lane, lambda indices: memref.StoreOp(fill, buffer, list(indices)) and None)
+    c.set(op.result, build.tensor_of(buffer))
+
+
+@lowers("tt.descriptor_scatter")
+def _descriptor_scatter(c: Converter, op: Any) -> None:
+    known: Block = c.get(op.desc)
+    values, rows = c.tensor(op.src), c.tensor(op.x_offsets)
+    column = c.index.from_scalar(c.scalar(op.y_offset))
+
+    def lane(indices: Sequence[Any], offset: Any) -> None:
+        memref.StoreOp(build.extract(values, indices), known.memory, [offset])
+
+    place, inside = _picked(c, known, rows, column)
+    lanes(c, shape_of(op.src.type), place, inside, lane)
+
+
+Place = Callable[[Sequence[Any]], Any]
+"""From the indices of a lane to an index or a condition."""
+
+
+def _picked(c: Converter, known: Block, rows: Any, column: Index) -> tuple[Place, Place]:
+    """Offset of element (i, j) = (rows[i], column + j) of a described matrix, and whether it is inside."""
+
+    def coordinates(indices: Sequence[Any]) -> list[Index]:
+        row = arith.IndexCastOp(c.index.index, build.extract(rows, indices[:1])).result
+        return [row, c.index.add(column, indices[1])]
+
+    return _offset(c, known, coordinates), _inside(c, known, coordinates)
+
+
+def _offset(c: Converter, known: Block, coordinates: Callable[[Sequence[Any]], list[Index]]) -> Place:
+    def at(indices: Sequence[Any]) -> Any:
+        total = known.start
+        for at, stride in zip(coordinates(indices), known.strides, strict=True):
+            total = c.index.add(total, c.index.mul(at, stride))
+        return c.index.value(total)
+
+    return at
+
+
+def _inside(c: Converter, known: Block, coordinates: Callable[[Sequence[Any]], list[Index]]) -> Place:
+    def test(indices: Sequence[Any]) -> Any:
+        result = None
+        for at, size in zip(coordinates(indices), known.sizes, strict=True):
+            # Unsigned, so that a negative coordinate is outside too.
+            below = arith.CmpIOp(arith.CmpIPredicate.ult, c.index.value(at), c.index.value(size)).result
+            result = below if result is None else arith.AndIOp(result, below).result
+        return result
+
+    return test
+
+
+@lowers("tt.descriptor_reduce")
+def _descriptor_reduce(c: Converter, op: Any) -> None:
+    known = moved(c, c.get(op.desc), [c.scalar(value) for value in op.indices])
+    name = ir.StringAttr(op.attributes["kind"]).value
+    if isinstance(known.element, ir.FloatType):
+        name = {"add": "fadd", "min": "fmin", "max": "fmax"}.get(name, name)
+    if name not in ATOMIC_KINDS:
+        raise refuse(op, f"no atomic '{name}' on {known.element}")
+    values = reshape(c.tensor(op.src), known.shape)
+
+    def coordinates(indices: Sequence[Any]) -> list[Index]:
+        return [c.index.add(at, index) for at, index in zip(known.offsets, indices, strict=True)]
+
+    def lane(indices: Sequence[Any], offset: Any) -> None:
+        memref.AtomicRMWOp(ATOMIC_KINDS[name], build.extract(values, indices), known.memory, [offset])
+
+    lanes(c, known.shape, _offset(c, known, coordinates), _inside(c, known, coordinates), lane)

@@ -87,7 +87,12 @@ def shuffle(x_ptr, y_ptr, out_ptr, N: tl.constexpr):  # type: ignore[no-untyped-
     tl.store(out_ptr + at, first - second + picked)
     tl.store(out_ptr + N + tl.arange(0, 2 * N), turned)
     tl.store(out_ptr + 3 * N + tl.arange(0, 2 * N), tl.cat(y, x, can_reorder=True))
-    tl.store(out_ptr + 5 * N + at, tl.sort(x))
+
+
+@triton.jit
+def sort(x_ptr, out_ptr, N: tl.constexpr):  # type: ignore[no-untyped-def]
+    at = tl.arange(0, N)
+    tl.store(out_ptr + at, tl.sort(tl.load(x_ptr + at)))
 
 
 @triton.jit
@@ -129,6 +134,17 @@ def describe(x_ptr, out_ptr, rows, cols, BLOCK: tl.constexpr):  # type: ignore[n
 def described(x, out_ptr, N: tl.constexpr):  # type: ignore[no-untyped-def]
     at = tl.arange(0, N)[:, None] * N + tl.arange(0, N)[None, :]
     tl.store(out_ptr + at, x.load([1, 2]))
+
+
+@triton.jit
+def describe_rows(x_ptr, index_ptr, out_ptr, total_ptr, rows, cols):  # type: ignore[no-untyped-def]
+    x = tl.make_tensor_descriptor(x_ptr, [rows, cols], [cols, 1], [1, 16])
+    out = tl.make_tensor_descriptor(out_ptr, [rows, cols], [cols, 1], [1, 16])
+    total = tl.make_tensor_descriptor(total_ptr, [rows, cols], [cols, 1], [8, 16])
+    index = tl.load(index_ptr + tl.arange(0, 8))
+    picked = x.gather(index, 16)
+    out.scatter(picked * 2, index, 16)
+    total.atomic_add([16, 16], picked)
 
 
 @triton.jit
