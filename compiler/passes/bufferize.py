@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mtia.compiler.options import Options
-from mtia.dialects.mlir import ir, linalg, run_passes
+from mtia.dialects.mlir import bufferization, ir, linalg, run_passes
 
 __all__ = ["bufferize"]
 
@@ -23,7 +24,7 @@ def bufferize(module: Any, options: Options) -> None:
     generics: list[Any] = []
 
     def collect(op: Any) -> Any:
-        if op.name == "scf.for":
+        if op.name in _IN_PLACE:
             loops.append(op)
         elif op.name == "linalg.generic":
             generics.append(op)
@@ -31,17 +32,48 @@ def bufferize(module: Any, options: Options) -> None:
 
     module.operation.walk(collect)
     for loop in loops:
-        _update_in_place(loop)
+        _IN_PLACE[loop.name](loop)
     for generic in generics:
         _overwrite_input(generic)
     run_passes(module, _PIPELINE)
 
 
-def _update_in_place(loop: Any) -> None:
+def _carry_for(loop: Any) -> None:
     """Make every carried tensor's new value land in the buffer of its old one."""
     body = loop.regions[0].blocks[0]
+    _land(body, list(enumerate(list(body.arguments)[1:])))
+
+
+def _carry_while(loop: Any) -> None:
+    """The same for a while loop; a value comes to the second region through the condition."""
+    before, after = (region.blocks[0] for region in loop.regions)
+    passed = list(list(before.operations)[-1].operands)[1:]
+    places = [
+        (number, after.arguments[passed.index(argument)])
+        for number, argument in enumerate(before.arguments)
+        if argument in passed
+    ]
+    _land(after, places)
+
+
+def _join_if(op: Any) -> None:
+    """Make a tensor that leaves a branch land in a buffer that both branches share."""
+    targets: list[tuple[int, Any]] = []
+    with ir.InsertionPoint(op), op.location:
+        for number, result in enumerate(op.results):
+            if isinstance(result.type, ir.RankedTensorType):
+                targets.append((number, bufferization.AllocTensorOp(result.type, []).result))
+    for region in op.regions:
+        _land(region.blocks[0], targets)
+
+
+_IN_PLACE: dict[str, Callable[[Any], None]] = {"scf.for": _carry_for, "scf.while": _carry_while, "scf.if": _join_if}
+
+
+def _land(body: Any, targets: Sequence[tuple[int, Any]]) -> None:
+    """Make operand k of the block's terminator land in the buffer of `old`, for every (k, old)."""
     end = list(body.operations)[-1].operation
-    for number, old in enumerate(list(body.arguments)[1:]):
+    for number, old in targets:
         new = end.operands[number]
         if not isinstance(new.type, ir.RankedTensorType) or new == old or _written_in(new, old, body):
             continue
@@ -96,8 +128,10 @@ def _last_use(value: Any, op: Any, body: Any) -> bool:
                 return False
             continue
         while user.block != body:
+            if user.parent is None or user.name == "func.func":
+                break  # outside of the block: the other branch, or the loop's own start
             user = user.parent.operation
-        if not user.is_before_in_block(op):
+        if user.block == body and not user.is_before_in_block(op):
             return False
     return True
 

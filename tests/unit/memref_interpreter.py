@@ -452,7 +452,7 @@ class Interpreter:
             memory.write(value)
 
 
-def launch(module: Any, grid: Sequence[int], *arguments: Any) -> None:
+def launch(module: Any, grid: Sequence[int], *arguments: Any, reachable: Sequence[Any] = ()) -> None:
     """Run every program of the grid in order on numpy arrays (changed in place) and scalars."""
     function = module.body.operations[0]
     entry = function.regions[0].blocks[0]
@@ -463,7 +463,7 @@ def launch(module: Any, grid: Sequence[int], *arguments: Any) -> None:
             known.append(Memory(value.reshape(-1), 0, (value.size,), (1,)))
         else:
             known.append(np.asarray(value).astype(dtype_of(argument.type)))
-    arrays = [memory.flat for memory in known if isinstance(memory, Memory)]
+    arrays = [*reachable, *(memory.flat for memory in known if isinstance(memory, Memory))]
     grid = (*grid, 1, 1)[:3]
     with np.errstate(all="ignore"):
         for z, y, x in itertools.product(*map(range, reversed(grid))):
