@@ -198,10 +198,11 @@ def comparison(kind: Any, op: Fn, form: str) -> Fn:
     return run
 
 
-def by_width(runs: Sequence[Fn | None], factors: tuple[int, int, int], form: str) -> Fn:
+def by_width(runs: Sequence[Fn | None], factors: tuple[int, int, int], form: str, floating: bool = False) -> Fn:
     """Choose by element width (1, 2, 4, 8 bytes; None is illegal).
 
     `factors` are the widths of vd, vs2 and vs1 as multiples of the element width; 0 for a mask or a single register.
+    A `floating` operation needs a valid frm, whether it rounds or not.
     """
     one, two, four, eight = (run or _nothing for run in runs)
     has = tuple(run is not None for run in runs)
@@ -215,6 +216,8 @@ def by_width(runs: Sequence[Fn | None], factors: tuple[int, int, int], form: str
         legal = aligned(i.rd, n * to) and aligned(i.rs2, n * first)
         if vectors:
             legal = legal and aligned(i.rs1, n * second)
+        if floating:
+            legal = legal and h.frm < 5
         if unlikely(not legal):
             return ILLEGAL
         if has4 and h.vsew == 4:
@@ -240,4 +243,4 @@ def _nothing(h: Ptr[Hart], i: Ptr[Insn]) -> None:
 
 def by_float(make: Callable[[Float], Fn | None], factors: tuple[int, int, int], form: str) -> Fn:
     """As `by_width` for floating-point types: 2, 4 and 8 bytes."""
-    return by_width((None, *(make(t) for t in FLOATS)), factors, form)
+    return by_width((None, *(make(t) for t in FLOATS)), factors, form, floating=True)

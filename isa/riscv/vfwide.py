@@ -93,7 +93,7 @@ def _wide_fused(t: Float, w: Float, product: bool, addend: bool, form: str) -> F
 
 
 def _by_pair(make: Callable[[Float, Float], Fn], factors: tuple[int, int, int], form: str) -> Fn:
-    return by_width([None, *(make(t, w) for t, w in _PAIRS), None], factors, form)
+    return by_width([None, *(make(t, w) for t, w in _PAIRS), None], factors, form, floating=True)
 
 
 for _form, (_token, _low) in TOKENS.items():
@@ -235,7 +235,7 @@ def _unary(name: str, code: str, text: str, runs: list[Fn | None], factors: tupl
            declare: Extension = row) -> None:  # fmt: skip
     declare(
         f"{name} vd, vs2[, vm]", f"010010 vm vs2 {code} 001 vd 1010111", f"vd[e] = {text}, for active e.",
-        timing="vfcvt", meaning=by_width(runs, factors, "x"),
+        timing="vfcvt", meaning=by_width(runs, factors, "x", floating=True),
     )  # fmt: skip
 
 

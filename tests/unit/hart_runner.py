@@ -97,13 +97,13 @@ class Reference:
             self.insns[pc] = found.row, block
         return self.insns[pc]
 
-    def run(self) -> int:
-        """Run until something traps; returns its cause."""
-        pc = TEXT
+    def run(self, pc: int = TEXT) -> int:
+        """Run from an address until something traps or needs memory outside; returns the status."""
         while True:
             row, block = self.insn(pc)
             insn = state.Insn.view(block.addr)
             result = row.meaning(self.block.addr, block.addr)  # type: ignore[operator]
+            self.hart.grant_size = 0  # a grant is for one instruction
             if row.flow in (Flow.NEXT, Flow.JUMP) and result != state.OK:
                 self.hart.pc = pc
                 return int(result)

@@ -12,7 +12,15 @@ from mtia.isa.asm import render
 
 needs_qemu = pytest.mark.skipif(QEMU is None, reason="qemu-riscv64 is not installed")
 UNKNOWN_TO_QEMU = ("Zicond", "Zfbfmin")  # qemu 7.2
-SKIPPED = {"ecall", "ebreak", "fence", "fence.i", "fence.tso", "ctzw"}  # qemu 7.2 counts 64 bits where ctzw's word is zero
+SKIPPED = {
+    "ecall",
+    "ebreak",
+    "fence",
+    "fence.i",
+    "fence.tso",
+    "c.ebreak",
+    "ctzw",
+}  # qemu 7.2 counts 64 bits where ctzw's word is zero
 
 INTEGERS = [0, 1, (1 << 64) - 1, 1 << 63, (1 << 63) - 1, 0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 63, 64]
 SINGLES = [0, 1 << 31, 0x7F800000, 0xFF800000, 0x7FC00000, 0x7F800001, 1, 0x807FFFFF, 0x3F800000, 0x4F000000,
@@ -55,26 +63,34 @@ def case(row: table.Instruction, random_: random.Random, number: int) -> str:
     """Assembly that executes the row once between loading its inputs and storing what it changed."""
     values: dict[str, int] = {}
     for operand in row.operands:
-        if operand.kind.name in ("x", "f"):
-            values[operand.name] = {"rd": 10, "rs1": 11, "rs2": 12, "rs3": 13}[operand.slot]
+        if operand.kind.register:
+            name = operand.name.rstrip("c").replace("f", "r")
+            values[operand.name] = {"rd": 10, "rs1": 11, "rs2": 12, "rs3": 13}[name]
         elif operand.kind.name in ("rm", "rm0"):
             values[operand.name] = random_.choice([0, 0, 1, 2, 3, 4, 7])
         elif operand.name == "target":
-            values[operand.name] = 8
+            values[operand.name] = row.size + 4
         else:
-            values[operand.name] = operand.extract(random_.getrandbits(32) & operand.bits)
+            values[operand.name] = 0
+            while operand.problem(values[operand.name]) or values[operand.name] == 0:
+                values[operand.name] = operand.extract(random_.getrandbits(32) & operand.bits)
     before, after = "", ""
-    if "(rs1)" in row.syntax:
-        offset = values.get("imm", 0)
-        before = f"la a1, scratch + 2048 - {offset}; la s1, scratch + 2048; sd a3, 0(s1); "
+    if "(rs1" in row.syntax or "(sp)" in row.syntax:
+        offset = values.get("imm", values.get("uimm", 0))
+        base = "sp" if "(sp)" in row.syntax else "a1"
+        before = f"la {base}, scratch + 2048 - {offset}; la s1, scratch + 2048; sd a3, 0(s1); "
         after = "la s1, scratch + 2048; ld a4, 0(s1); xor a0, a0, a4;"
         if row.name.startswith("sc."):
             before += f"lr.{row.name[3]} a4, (a1); "
+    if " sp, " in row.syntax:
+        before, after = "la sp, scratch;", "add a0, a0, sp;"
+    if row.name in ("c.jr", "c.jalr"):
+        before, after = f"la a1, jump{number}; ", f"addi a0, x0, 1; jump{number}: sub a0, x0, a0;"
     if row.flow is table.Flow.INDIRECT:
         values["imm"] = 0
-        before, after = f"la a1, jump{number}; ", f"addi a0, x0, 1; jump{number}: la a4, scratch; sub a0, x0, a0;"
+        before = f"la a1, jump{number}; "
         after = f"addi a0, x0, 1; jump{number}: sub a0, x0, a0;"
-    if row.flow in (table.Flow.BRANCH, table.Flow.JUMP):
+    if "target" in values:
         after = "addi a0, x0, 1;"
     if "target" in values:
         before += "li a0, 0; "
@@ -87,7 +103,7 @@ def case(row: table.Instruction, random_: random.Random, number: int) -> str:
 
 
 @needs_qemu
-@pytest.mark.parametrize("name", ["I", "M", "A", "Zba", "Zbb", "Zbs", "F", "D", "Zfh"])
+@pytest.mark.parametrize("name", ["I", "M", "A", "Zba", "Zbb", "Zbs", "F", "D", "Zfh", "C"])
 def test_extension_against_qemu(name: str) -> None:
     rows = [row for row in table.all() if row.extension.name == name and row.name not in SKIPPED]
     assert rows
