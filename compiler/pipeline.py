@@ -27,6 +27,7 @@ class Job:
     options: Options
     file: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    choices: list[Any] = field(default_factory=list)  # where each operation went; each prints as one line
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,11 @@ class Stage:
 # --- the makers; each imports what it needs when it runs, so that naming stages costs nothing -------------------------
 
 
-def run_pass(name: str, module: Any, options: Options) -> None:
-    """Run the pass `some-name`: the function `some_name` of `compiler/passes/some_name.py`, on a module in place."""
+def run_pass(name: str, module: Any, options: Options) -> Any:
+    """Run the pass `some-name`: the function `some_name` of `compiler/passes/some_name.py`, on a module in place.
+
+    Gives what the function returns.
+    """
     function = name.replace("-", "_")
     path = f"mtia.compiler.passes.{function}"
     if importlib.util.find_spec(path) is None or not hasattr(importlib.import_module(path), function):
@@ -58,7 +62,7 @@ def run_pass(name: str, module: Any, options: Options) -> None:
     from mtia.dialects import mlir
 
     with mlir.using(module.context):
-        getattr(importlib.import_module(path), function)(module, options)
+        return getattr(importlib.import_module(path), function)(module, options)
 
 
 def pass_names() -> list[str]:
@@ -82,7 +86,7 @@ def _pass(name: str) -> Callable[[Any, Job], Any]:
 
 
 def _tiles(module: Any, job: Job) -> Any:
-    run_pass("lower-to-hart" if job.options.hart_only else "select-engines", module, job.options)
+    job.choices = run_pass("lower-to-hart" if job.options.hart_only else "select-engines", module, job.options) or []
     return module
 
 

@@ -1,12 +1,14 @@
 """Compile a kernel to a PE executable, or print any stage on the way.
 
-INPUT is FILE.py::kernel (with --signature), TTIR text (.ttir), or text of a later stage (.mlir with --from).
+INPUT is FILE.py::kernel (with --signature), TTIR text (.ttir), text of a later stage (.mlir with --from), or an
+exported PyTorch program (.pt2), which becomes an archive of executables and the order they run in.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from typing import Any
 
@@ -28,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE", help="of a dynamic dimension")
     parser.add_argument("-o", dest="output", help="where to write; text goes to standard output otherwise")
     parser.add_argument("--dump", metavar="FOLDER", help="also write every stage to this folder")
+    parser.add_argument("--explain", action="store_true", help="say on standard error which path each operation took")
     parser.add_argument("--json", action="store_true", help="print what was made as one JSON line")
     files.add_compile_options(parser)
 
@@ -53,6 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
             texts[step.name + step.suffix] = step.text(value)
 
     pipeline.run(pipeline.value_of(text, first, str(source.path)), first, wanted.name, job, keep)
+    if arguments.explain:
+        for choice in job.choices:
+            print(choice, file=sys.stderr)
     made = texts[wanted.name + wanted.suffix]
     _write_dump(arguments.dump, texts)
     output = arguments.output

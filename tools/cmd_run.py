@@ -1,8 +1,9 @@
 """Run a kernel on the simulated chip, check its numbers, and say where the cycles went.
 
-INPUT is FILE.py::kernel (with --signature), FILE.ttir, an executable (.elf) or PE assembly (.s, with --signature). The
-check is against Triton's interpreter, or against --reference module:function, which is called with the arguments by
-name (torch tensors and numbers) and writes its results in place.
+INPUT is FILE.py::kernel (with --signature), FILE.ttir, an executable (.elf), PE assembly (.s, with --signature), an
+exported PyTorch program (.pt2) or an archive compiled from one (.mtia). Kernels are checked against Triton's
+interpreter or against --reference module:function, which is called with the arguments by name (torch tensors and
+numbers) and writes its results in place; programs against torch.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         return run_file(arguments, source)
     options = files.options_from(arguments)
-    grid = _grid(arguments.grid or "")
+    grid = _grid(arguments.grid)
     runnable = _runnable(arguments, options)
     values = _values(arguments, runnable)
     before = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
@@ -87,7 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(comparison.ok for comparison in comparisons) else 1
 
 
-def _grid(text: str) -> tuple[int, ...]:
+def _grid(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        raise UserError("--grid is missing: the number of programs, as 64 or 8x8")
     try:
         grid = tuple(int(part) for part in text.replace(",", "x").split("x") if part)
     except ValueError:

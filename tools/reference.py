@@ -20,7 +20,7 @@ import numpy as np
 from mtia.isa.errors import UserError
 from mtia.tools.arrays import DTYPES, type_name
 
-__all__ = ["Unchecked", "expected"]
+__all__ = ["Unchecked", "expected", "to_tensor"]
 
 
 class Unchecked(Exception):
@@ -71,10 +71,11 @@ def _array(path: Path, kind: str, shape: list[int]) -> Any:
     return np.load(path).view(DTYPES[kind]).reshape(shape)
 
 
-def _tensor(array: Any, kind: str) -> Any:
+def to_tensor(array: Any) -> Any:
     """A torch tensor that shares the array's memory."""
     import torch
 
+    kind = type_name(array)
     if kind == "bf16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     if kind.startswith("fp8"):
@@ -103,7 +104,7 @@ def main() -> None:
     path = Path(sys.argv[1])
     job = json.loads(path.read_text())
     arrays = {name: _array(path.parent / f"{name}.npy", *shape) for name, shape in job["arrays"].items()}
-    arguments = {name: _tensor(array, job["arrays"][name][0]) for name, array in arrays.items()} | job["numbers"]
+    arguments = {name: to_tensor(array) for name, array in arrays.items()} | job["numbers"]
     if job["function"] is not None:
         _call_function(job["function"], arguments)
     else:

@@ -132,6 +132,29 @@ def test_own_chip_file_is_a_target(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["target"] == "mine"
 
 
+def test_exported_program_is_compiled_run_and_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(16, 8), torch.nn.ReLU(), torch.nn.Linear(8, 4)).eval()
+    torch.export.save(torch.export.export(model, (torch.randn(4, 16),)), "model.pt2")
+    assert run("run", "model.pt2", "--json") == 0
+    row = json.loads(capsys.readouterr().out)
+    assert row["ok"] is True and row["checked"].startswith("torch") and row["cycles"] > 0
+    assert run("compile", "model.pt2", "-o", "model.mtia") == 0
+    capsys.readouterr()
+    assert run("run", "model.mtia", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["cycles"] == row["cycles"]
+    Path("cut.pt2").write_bytes(Path("model.pt2").read_bytes()[:500])
+    Path("cut.mtia").write_bytes(Path("model.mtia").read_bytes()[:500])
+    assert run("run", "cut.pt2") == 2 and "cut.pt2: error: a truncated" in capsys.readouterr().err
+    assert run("run", "cut.mtia") == 2 and "cut.mtia: error: no compiled model" in capsys.readouterr().err
+
+
+def test_explain_says_which_path(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("compile", "scale.py", "--signature", SIGNATURE, "--explain", "-o", "k.elf") == 0
+    assert "scale.py:9:" in (text := capsys.readouterr().err) and "SE" in text
+
+
 # --- bad input: one message, the code, nothing left behind ------------------------------------------------------------
 
 BAD_FILES = {
