@@ -71,9 +71,9 @@ class Insn(Struct):
 class Hart(Struct):
     """One hart: registers, vector configuration, time, and its view of memory."""
 
+    v: Array[u8, 2048]  # 32 registers of VLENB bytes; first, so that each fills one line of the host's cache
     x: Array[u64, 33]  # x[0] = 0, x[DUMP] is never read
     f: Array[u64, 33]  # raw bits, narrower values NaN-boxed
-    v: Array[u8, 2048]  # 32 registers of VLENB bytes
     pc: u64
     vl: u64
     vlmax: u64
@@ -99,6 +99,8 @@ class Hart(Struct):
     ready_v: Array[u64, 32]
     v_registers: u32  # registers of a group, at least 1 (the machine's, after every change of vtype)
     v_shift: u32  # log2 of vsew (the machine's)
+    v_dense: u32  # vsew | registers << 8 when all elements are active and no rounding mode or flags matter, else 0
+    pad: u32
     ls_base: u64  # hart address of local memory
     ls_size: u64
     ls_ptr: u64  # host address of local memory
@@ -111,6 +113,7 @@ class Hart(Struct):
     want_kind: u32
     machine: u64  # host address of the machine's own state
     unit: u64  # host address of the command processor's state for this hart
+    reserved: u64  # makes the size a multiple of 64, so that in an array of harts v stays aligned
 
 
 @fn

@@ -48,6 +48,7 @@ class Fn:
         self.cc = cc
         self.inline = inline
         self.number = next(_numbers)
+        self.made_of: dict[str, Any] = {}  # what a factory wants to say about the function it made
         self.file: str = python.__code__.co_filename
         self._signature: tuple[list[tuple[str, Type]], Type] | None = None
         self._body: Body | None = None

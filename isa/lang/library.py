@@ -72,7 +72,7 @@ def compile_text(text: str) -> bytes:
     module = llvm.parse_assembly(text)
     module.verify()
     machine = _target_machine()
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
     # Unrolling doubles the time to compile and gains nothing in bodies that are one vector wide.
     options.loop_vectorization, options.slp_vectorization, options.loop_unrolling = True, False, False
     builder = llvm.create_pass_builder(machine, options)

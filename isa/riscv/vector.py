@@ -9,6 +9,7 @@ masked-off elements keep their values, which both policies allow.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from mtia.isa.lang import (
@@ -29,6 +30,7 @@ from mtia.isa.lang import (
     u32,
     u64,
     unlikely,
+    unroll,
 )
 from mtia.isa.riscv.floats import BF16, DOUBLE, HALF, SINGLE, Float
 from mtia.isa.state import ILLEGAL, OK, VLENB, Hart, Insn
@@ -142,6 +144,36 @@ def lanewise(first: Any, second: Any, result: Any, op: Fn, form: str) -> Fn:
                     d[e + k] = select(todo >> k & 1 != 0, block[k], d[e + k])
             e += lanes
 
+    @fn
+    def one_block(d: Ptr[result], a: Ptr[first], b: Ptr[second], s: second) -> None:
+        block = local(result, lanes)
+        for k in range(u64(lanes)):
+            if vectors:
+                block[k] = op(a[k], b[k], d[k])
+            else:
+                block[k] = op(a[k], s, d[k])
+        memcpy(d, block, lanes * size)
+
+    def dense(blocks: int) -> Fn:
+        @fn
+        def run_all(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+            d = Ptr[result](group(h, i.rd))
+            a = Ptr[first](group(h, i.rs2))
+            b = Ptr[second](group(h, i.rs1))
+            s = second(0)
+            if not vectors:
+                s = value(h, i)
+            if blocks <= 2:
+                for n in unroll(range(blocks)):
+                    one_block(d + n * lanes, a + n * lanes, b + n * lanes, s)
+            else:
+                for e in range(u64(0), u64(lanes * blocks), lanes):
+                    one_block(d + e, a + e, b + e, s)
+            return OK
+
+        return run_all
+
+    run.made_of["dense"] = cache(dense)
     return run
 
 
@@ -233,6 +265,11 @@ def by_width(runs: Sequence[Fn | None], factors: tuple[int, int, int], form: str
         h.vstart = 0
         return OK
 
+    if max(factors) == 1 and to == 1:
+        # The same for a group of whole registers with every element active: element width -> registers -> function.
+        meaning.made_of["dense"] = {
+            1 << p: run.made_of["dense"] for p, run in enumerate(runs) if run is not None and "dense" in run.made_of
+        }
     return meaning
 
 

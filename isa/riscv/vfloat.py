@@ -33,6 +33,7 @@ def both(first: Any, second: Any, result: Any, fast: Fn, slow: Fn, form: str) ->
         else:
             blocks(h, i)
 
+    run.made_of["dense"] = blocks.made_of["dense"]
     return run
 
 

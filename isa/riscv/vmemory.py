@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from mtia.isa.lang import Fn, Ptr, fn, memcpy, u8, u16, u32, u64, unlikely, vload, vstore
@@ -119,6 +120,15 @@ def _strided(width: int, direction: int, unit: bool) -> Fn:
         h.vstart = 0
         return OK
 
+    def dense(registers: int) -> Fn:
+        @fn
+        def run_all(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+            return whole(h, i, u64(registers * VLENB))
+
+        return run_all
+
+    if unit:
+        meaning.made_of["dense"] = {size: cache(dense)}
     return meaning
 
 
@@ -171,6 +181,7 @@ def _registers(count: int, direction: int) -> Fn:
             return ILLEGAL
         return whole(h, i, u64(count * VLENB))
 
+    meaning.made_of["registers"] = count
     return meaning
 
 

@@ -24,7 +24,7 @@ from mtia.isa.lang import Fn, Library, build, sources_key
 from mtia.isa.lang.python_emitter import handle
 from mtia.isa.state import ECALL, Hart
 
-from .hart_handlers import CAUSE_SHIFT, fell_off, handler_of, illegal, run_code
+from .hart_handlers import CAUSE_SHIFT, dense_handlers, fell_off, handler_of, illegal, run_code
 from .hart_program import Program
 from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
 
@@ -42,6 +42,7 @@ def functions() -> dict[str, Fn]:
     for row in table.all():
         if row.unit != "hart" or row.meaning is not None:
             found[row.name] = handler_of(row)
+            found |= dense_handlers(row)
     return found
 
 

@@ -11,15 +11,14 @@ from functools import cache
 from typing import Any
 
 from mtia.isa import table
-from mtia.isa.lang import Fn, FnPtr, Ptr, Struct, ctz, fn, struct, tailcall, u32, u64, unlikely, unroll
-from mtia.isa.operands import Operand
+from mtia.isa.lang import Fn, FnPtr, Ptr, Struct, ctz, fn, select, struct, tailcall, u32, u64, unlikely, unroll
 from mtia.isa.state import EXTERNAL, OK, Hart, Insn
 
 from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
 
 __all__ = [
     "CAUSE_SHIFT", "FETCH_FAULT", "HANDLER", "NOWHERE", "Code", "fell_off", "handler_of", "illegal", "is_vector",
-    "pack_occupancy", "run_code",
+    "dense_handlers", "dense_name", "pack_occupancy", "run_code",
 ]  # fmt: skip
 
 HANDLER: Any = FnPtr[(Ptr[Hart], Ptr[Insn], u64, u64, u64), u32, "handler"]
@@ -29,6 +28,11 @@ FETCH_FAULT = 1  # RISC-V cause: instruction access fault
 NOWHERE = 0xFFFF_FFFF  # in `Code.index`: no instruction starts at this half-word
 
 ELEMENTWISE = 1 << 8  # in `Insn.occupancy`: the rate counts elements, not bytes
+
+# What has dense handlers: the timing classes of the measured hot set, and the group sizes by element bytes.
+_HOT = ("valu", "vmul", "vmac", "vfadd", "vfmul", "vfma", "vload", "vstore")
+_VMEMORY = ("vload", "vstore")
+GROUPS = {1: (1, 2), 2: (1, 2, 4, 8), 4: (1, 2, 4, 8), 8: (1, 2)}
 
 _MEMORY = ("load", "store", "amo")
 
@@ -118,9 +122,12 @@ def handler_of(row: table.Instruction) -> Fn:
     if row.flow is table.Flow.INDIRECT:
         return _indirect(row.meaning, sources, results)
     if any(operand.kind.name == "v" for operand in row.operands):
-        reads, writes = (tuple(o.slot for o in _vectors(row) if getattr(o, how)) for how in ("reads", "writes"))
+        reads, writes = _groups(row)
+        memory = row.timing in _VMEMORY
+        registers = row.meaning.made_of.get("registers")
+        if registers is not None:
+            return _whole(row.meaning, None, 0, sources, results, reads, writes, memory, registers)
         masked = any(operand.kind.name == "vm" for operand in row.operands)
-        memory = row.timing in ("vload", "vstore")
         return _vector(row.meaning, sources, results, reads, writes, masked, memory)
     if row.timing == "vset":
         return _configure(row.meaning, sources, results)
@@ -143,6 +150,8 @@ def _plain(meaning: Any, sources: Any, results: Any, memory: bool, counters: boo
         status = meaning(h, i)
         if unlikely(status != OK):
             return stop(h, i, at, n, status)
+        if counters:
+            note_dense(h)
         for result in unroll(results):
             getattr(h, result[0])[getattr(i, result[1])] = at + u64(i.latency)
         following = i + 1
@@ -264,6 +273,20 @@ def vector_cycles(h: Ptr[Hart], i: Ptr[Insn]) -> u64:
     return max(groups * u64(i.occupancy >> 16), u64(1))
 
 
+@fn
+def note_dense(h: Ptr[Hart]) -> None:
+    """Set `Hart.v_dense`: which of the dense handlers may run."""
+    whole = h.vl == h.vlmax and h.vlmul8 >= 8 and h.vstart == 0 and h.frm == 0 and h.exact == 0
+    h.v_dense = select(whole, h.vsew | (h.vlmul8 >> 3) << 8, u32(0))
+
+
+@fn(inline="never")
+def stop_vector(h: Ptr[Hart], i: Ptr[Insn], time: u64, count: u64, status: u32) -> u32:
+    """As `stop`; the instruction may have set vstart."""
+    note_dense(h)
+    return stop(h, i, time, count, status)
+
+
 @cache
 def _configure(meaning: Any, sources: Any, results: Any) -> Fn:
     """vsetvli and its kin: also what the vector handlers want to know of vtype."""
@@ -278,6 +301,7 @@ def _configure(meaning: Any, sources: Any, results: Any) -> Fn:
             return stop(h, i, at, n, status)
         h.v_registers = max(h.vlmul8 >> 3, u32(1))
         h.v_shift = ctz(h.vsew | 8)
+        note_dense(h)
         for result in unroll(results):
             getattr(h, result[0])[getattr(i, result[1])] = at + u64(i.latency)
         following = i + 1
@@ -291,8 +315,76 @@ def pack_occupancy(per_cycle: int, elementwise: bool, factor: int = 1) -> int:
     return (per_cycle.bit_length() - 1) | (ELEMENTWISE if elementwise else 0) | factor << 16
 
 
-def _vectors(row: table.Instruction) -> list[Operand]:
-    return [operand for operand in row.operands if operand.kind.name == "v"]
+def _groups(row: table.Instruction) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The Insn fields of the vector registers that a row reads and that it writes."""
+    vectors = [operand for operand in row.operands if operand.kind.name == "v"]
+    return tuple(o.slot for o in vectors if o.reads), tuple(o.slot for o in vectors if o.writes)
+
+
+def dense_name(row: table.Instruction, size: int, registers: int) -> str:
+    """The name of the handler for whole groups of registers with every element active."""
+    return f"{row.name} e{8 * size} m{registers}"
+
+
+@cache
+def dense_sizes(row: table.Instruction) -> frozenset[int]:
+    """The element widths in bytes for which a row has dense handlers."""
+    if row.unit != "hart" or row.meaning is None or row.timing not in _HOT:
+        return frozenset()
+    if row.timing in _VMEMORY and row.match >> 29:
+        return frozenset()  # several fields
+    return frozenset(row.meaning.made_of.get("dense", ()))
+
+
+def dense_handlers(row: table.Instruction) -> dict[str, Fn]:
+    """Handlers of a row for single element widths and group sizes; each falls back to the row's own."""
+    found: dict[str, Fn] = {}
+    reads, writes = _groups(row)
+    parts = _registers(row, True), _registers(row, False), reads, writes, row.timing in _VMEMORY
+    for size in sorted(dense_sizes(row)):
+        make = row.meaning.made_of["dense"][size]
+        for registers in GROUPS[size]:
+            key = size | registers << 8
+            found[dense_name(row, size, registers)] = _whole(make(registers), handler_of(row), key, *parts, registers)
+    return found
+
+
+@cache
+def _whole(
+    work: Any, general: Any, key: int, sources: Any, results: Any, reads: Any, writes: Any, memory: bool, registers: int
+) -> Fn:
+    """Work on a fixed number of registers; with a general handler, only while `Hart.v_dense` is the key."""
+
+    @fn(cc="handler")
+    def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
+        if general is not None:
+            if unlikely(h.v_dense != key):
+                return tailcall(general, h, i, t, n, horizon)
+        at = t
+        for source in unroll(sources):
+            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+        for slot in unroll(reads):
+            first = u32(getattr(i, slot))
+            at = max(at, h.ready_v[first])
+            if registers > 1:
+                at = max(at + (registers - 1), h.ready_v[first + (registers - 1)]) - (registers - 1)
+        if memory:
+            if unlikely(at >= horizon):
+                return stop_at(h, i, at, n)
+        status = work(h, i)
+        if unlikely(status != OK):
+            return stop(h, i, at, n, status)
+        ready = at + u64(i.latency)
+        for slot in unroll(writes):
+            first = u32(getattr(i, slot))
+            for k in unroll(range(registers)):
+                h.ready_v[first + k] = ready + k
+        for result in unroll(results):
+            getattr(h, result[0])[getattr(i, result[1])] = ready
+        following = i + 1
+        return tailcall(HANDLER(following.handler), h, following, at + i.b, n + 1, horizon)
+
+    return handler
 
 
 @cache
@@ -313,7 +405,7 @@ def _vector(meaning: Any, sources: Any, results: Any, reads: Any, writes: Any, m
                 return stop_at(h, i, at, n)
         status = meaning(h, i)
         if unlikely(status != OK):
-            return stop(h, i, at, n, status)
+            return stop_vector(h, i, at, n, status)
         ready = at + u64(i.latency)
         for slot in unroll(writes):
             group_busy(h, u32(getattr(i, slot)), count, ready)

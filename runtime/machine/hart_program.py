@@ -12,9 +12,9 @@ from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
 from mtia.isa.lang import Memory
 from mtia.isa.operands import KINDS
-from mtia.isa.state import Insn
+from mtia.isa.state import VLENB, Insn
 
-from .hart_handlers import NOWHERE, Code, is_vector, pack_occupancy
+from .hart_handlers import GROUPS, NOWHERE, Code, dense_name, dense_sizes, is_vector, pack_occupancy
 
 __all__ = ["Program"]
 
@@ -27,6 +27,7 @@ _INSN: Any = np.dtype(
         "itemsize": Insn.size,
     }
 )
+_UNUSED = ("imm", "row", "rd", "rs1", "rs2", "rs3", "rm", "vm", "latency", "occupancy", "a", "b")
 _FLAG_REGISTERS = {KINDS["csr"].names[name] for name in ("fflags", "fcsr")}
 
 
@@ -73,9 +74,11 @@ class Program:
         records["handler"] = self._handler("illegal")
         records["handler"][last] = self._handler("fell_off")
         records["pc"][last] = self.base + self.size
-        columns: dict[str, list[int]] = {name: [] for name in _INSN.names or () if name not in ("target", "pad", "b")}
+        columns: dict[str, list[int]] = {name: [] for name in _INSN.names or () if name not in ("target", "pad")}
+        group = (0, 0)
         for address, word in walked:
-            for name, value in self._record(address, word).items():
+            group = _group_after(word, group)
+            for name, value in self._record(address, word, group).items():
                 columns[name].append(value)
         for name, values in columns.items():
             records[name][:last] = values
@@ -86,29 +89,65 @@ class Program:
         numbers = np.where(numbers == NOWHERE, last, numbers).astype(np.uint64)
         records["target"][:last] = np.uint64(self._insns.addr) + numbers * np.uint64(Insn.size)
 
-    def _record(self, address: int, word: int) -> dict[str, int]:
-        """The fields of one instruction, but for those that name other instructions."""
+    def _record(self, address: int, word: int, group: tuple[int, int]) -> dict[str, int]:
+        """The fields of one instruction, but for those that name other instructions.
+
+        `group` is the element width and group size that the code around it seems to run with: it chooses a dense
+        handler, which looks again.
+        """
         found = decode.fields(word)
         if found is None or not self._runs(found.row):
             record = dict.fromkeys(("imm", "row", "rd", "rs1", "rs2", "rs3", "rm", "vm", "latency", "occupancy"), 0)
             size = 2 if word & 3 != 3 else 4
-            return record | {"handler": self._handler("illegal"), "pc": address, "word": word, "size": size, "a": 0}
+            return record | {
+                "handler": self._handler("illegal"),
+                "pc": address,
+                "word": word,
+                "size": size,
+                "a": 0,
+                "b": 0,
+            }
         row = found.row
         if row.timing == "csr" and found.imm in _FLAG_REGISTERS:
             self.exact = True
         latency, occupancy = timing_of(self._chip, row)
+        name, registers = row.name, self._dense(found, group)
+        if registers:
+            name = dense_name(row, group[0], registers)
+        if row.meaning is not None:
+            registers = row.meaning.made_of.get("registers", registers)
+        cycles = -(-registers * VLENB // (self._chip.hart.vector_datapath_bits // 8))
         return {
-            "handler": self._handler(row.name), "pc": address, "imm": found.imm, "word": word,
+            "handler": self._handler(name), "pc": address, "imm": found.imm, "word": word,
             "row": self._numbers[row], "rd": found.rd, "rs1": found.rs1, "rs2": found.rs2, "rs3": found.rs3,
             "rm": found.rm, "vm": found.vm, "size": found.size, "latency": latency, "occupancy": occupancy,
-            "a": self._code.addr,
+            "a": self._code.addr, "b": cycles,
         }  # fmt: skip
+
+    def _dense(self, found: decode.Fields, group: tuple[int, int]) -> int:
+        """The registers of a group when the dense handler for it fits the instruction, else 0."""
+        size, registers = group
+        row = found.row
+        if not found.vm or size not in dense_sizes(row) or registers not in GROUPS[size]:
+            return 0
+        numbers = [getattr(found, o.slot) for o in row.operands if o.kind.name == "v"]
+        return registers if all(number % registers == 0 for number in numbers) else 0
 
     def _runs(self, row: table.Instruction) -> bool:
         """Whether the hart has the instruction."""
         if row.unit == "hart" and row.meaning is None:
             return False
         return self._vector or not is_vector(row)
+
+
+def _group_after(word: int, group: tuple[int, int]) -> tuple[int, int]:
+    """Element bytes and registers of a group after an instruction in straight-line code; (0, 0) if unknown."""
+    found = decode.fields(word)
+    if found is None or found.row.timing != "vset":
+        return group
+    if "vlmul" not in found.row.by_name or found.imm & 7 > 3:
+        return 0, 0
+    return 1 << (found.imm >> 3 & 7), 1 << (found.imm & 7)
 
 
 class Rate(Enum):
