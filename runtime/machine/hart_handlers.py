@@ -18,7 +18,7 @@ from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
 
 __all__ = [
     "CAUSE_SHIFT", "FETCH_FAULT", "HANDLER", "NOWHERE", "Code", "fell_off", "handler_of", "illegal", "is_vector",
-    "dense_handlers", "dense_name", "pack_occupancy", "run_code",
+    "dense_handlers", "dense_name", "facts", "pack_occupancy", "run_code",
 ]  # fmt: skip
 
 HANDLER: Any = FnPtr[(Ptr[Hart], Ptr[Insn], u64, u64, u64), u32, "handler"]
@@ -124,7 +124,7 @@ def handler_of(row: table.Instruction) -> Fn:
     if any(operand.kind.name == "v" for operand in row.operands):
         reads, writes = _groups(row)
         memory = row.timing in _VMEMORY
-        registers = row.meaning.made_of.get("registers")
+        registers = facts(row).get("registers")
         if registers is not None:
             return _whole(row.meaning, None, 0, sources, results, reads, writes, memory, registers)
         masked = any(operand.kind.name == "vm" for operand in row.operands)
@@ -315,6 +315,12 @@ def pack_occupancy(per_cycle: int, elementwise: bool, factor: int = 1) -> int:
     return (per_cycle.bit_length() - 1) | (ELEMENTWISE if elementwise else 0) | factor << 16
 
 
+def facts(row: table.Instruction) -> dict[str, Any]:
+    """What a row's meaning was made of: `registers` of a whole-register access, `dense` forms."""
+    found: dict[str, Any] = getattr(row.meaning, "made_of", {})
+    return found
+
+
 def _groups(row: table.Instruction) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The Insn fields of the vector registers that a row reads and that it writes."""
     vectors = [operand for operand in row.operands if operand.kind.name == "v"]
@@ -333,7 +339,7 @@ def dense_sizes(row: table.Instruction) -> frozenset[int]:
         return frozenset()
     if row.timing in _VMEMORY and row.match >> 29:
         return frozenset()  # several fields
-    return frozenset(row.meaning.made_of.get("dense", ()))
+    return frozenset(facts(row).get("dense", ()))
 
 
 def dense_handlers(row: table.Instruction) -> dict[str, Fn]:
@@ -342,7 +348,7 @@ def dense_handlers(row: table.Instruction) -> dict[str, Fn]:
     reads, writes = _groups(row)
     parts = _registers(row, True), _registers(row, False), reads, writes, row.timing in _VMEMORY
     for size in sorted(dense_sizes(row)):
-        make = row.meaning.made_of["dense"][size]
+        make = facts(row)["dense"][size]
         for registers in GROUPS[size]:
             key = size | registers << 8
             found[dense_name(row, size, registers)] = _whole(make(registers), handler_of(row), key, *parts, registers)

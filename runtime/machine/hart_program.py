@@ -14,7 +14,7 @@ from mtia.isa.lang import Memory
 from mtia.isa.operands import KINDS
 from mtia.isa.state import VLENB, Insn
 
-from .hart_handlers import GROUPS, NOWHERE, Code, dense_name, dense_sizes, is_vector, pack_occupancy
+from .hart_handlers import GROUPS, NOWHERE, Code, dense_name, dense_sizes, facts, is_vector, pack_occupancy
 
 __all__ = ["Program"]
 
@@ -114,8 +114,7 @@ class Program:
         name, registers = row.name, self._dense(found, group)
         if registers:
             name = dense_name(row, group[0], registers)
-        if row.meaning is not None:
-            registers = row.meaning.made_of.get("registers", registers)
+        registers = facts(row).get("registers", registers)
         cycles = -(-registers * VLENB // (self._chip.hart.vector_datapath_bits // 8))
         return {
             "handler": self._handler(name), "pc": address, "imm": found.imm, "word": word,
