@@ -63,8 +63,9 @@ def _join_if(op: Any) -> None:
         for number, result in enumerate(op.results):
             if isinstance(result.type, ir.RankedTensorType):
                 targets.append((number, bufferization.AllocTensorOp(result.type, []).result))
-    for region in op.regions:
-        _land(region.blocks[0], targets)
+    if targets:
+        for region in op.regions:
+            _land(region.blocks[0], targets)
 
 
 _IN_PLACE: dict[str, Callable[[Any], None]] = {"scf.for": _carry_for, "scf.while": _carry_while, "scf.if": _join_if}

@@ -10,12 +10,12 @@ from typing import Any
 
 from mtia.compiler.options import Options
 from mtia.compiler.passes import (  # noqa: F401  (each registers its lowerings)
+    convert_tt_to_linalg_access,
     convert_tt_to_linalg_addresses,
     convert_tt_to_linalg_atomics,
     convert_tt_to_linalg_blocks,
     convert_tt_to_linalg_compute,
     convert_tt_to_linalg_control,
-    convert_tt_to_linalg_memory,
     convert_tt_to_linalg_shape,
 )
 from mtia.compiler.passes.convert_tt_to_linalg_addresses import memory_element, memory_type
@@ -29,7 +29,10 @@ __all__ = ["convert_tt_to_linalg"]
 
 
 def convert_tt_to_linalg(module: Any, options: Options) -> None:
-    """Convert every function of the module in place; attribute `mtia.notes` is what the user should be told."""
+    """Convert every function of the module in place.
+
+    Attribute `tt.notes` of a function is what the user should be told, `tt.accesses` how each access is done and why.
+    """
     functions = [op for op in module.body.operations if isinstance(op, func.FuncOp)]
     if len(functions) > 1:
         run_passes(module, "builtin.module(inline,symbol-dce)")
@@ -63,8 +66,10 @@ def _convert(old: Any) -> None:
             converter.set(argument, _known(converter, argument.type, became, list(entry.arguments)[number + 1 :]))
         converter.block(old.regions[0].blocks[0].operations)
         func.ReturnOp([])
+    if converter.accesses:
+        new.attributes["tt.accesses"] = ir.ArrayAttr.get([ir.StringAttr.get(line) for line in converter.accesses])
     if converter.notes:
-        new.attributes["mtia.notes"] = ir.ArrayAttr.get([ir.StringAttr.get(note) for note in converter.notes])
+        new.attributes["tt.notes"] = ir.ArrayAttr.get([ir.StringAttr.get(note) for note in converter.notes])
 
 
 def _known(c: Converter, type_: Any, became: Any, following: list[Any]) -> Any:

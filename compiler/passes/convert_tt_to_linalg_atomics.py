@@ -8,7 +8,7 @@ from typing import Any
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_addresses import retyped_memory
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
-from mtia.compiler.passes.convert_tt_to_linalg_memory import element_mask, element_offset, lanes
+from mtia.compiler.passes.convert_tt_to_linalg_elements import element_mask, element_offset, lanes
 from mtia.compiler.passes.convert_tt_to_linalg_values import Pointers
 from mtia.dialects.mlir import arith, ir, memref
 from mtia.dialects.tt import shape_of

@@ -10,7 +10,8 @@ from typing import Any
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_atomics import ATOMIC_KINDS
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
-from mtia.compiler.passes.convert_tt_to_linalg_memory import Ranges, lanes, load_structured, store_structured
+from mtia.compiler.passes.convert_tt_to_linalg_elements import lanes
+from mtia.compiler.passes.convert_tt_to_linalg_memory import Ranges, load_structured, store_structured
 from mtia.compiler.passes.convert_tt_to_linalg_shape import reshape
 from mtia.compiler.passes.convert_tt_to_linalg_values import Block, Index, Pointers
 from mtia.dialects.mlir import arith, ir, memref

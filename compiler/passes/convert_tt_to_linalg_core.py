@@ -51,6 +51,7 @@ class Converter:
         self.values: dict[Any, Any] = {}
         self.index = IndexBuilder(entry)
         self.notes: list[str] = []
+        self.accesses: list[str] = []
 
     def block(self, operations: Iterable[Any]) -> Any:
         """Lower operations up to the terminator, which is returned."""
@@ -69,8 +70,15 @@ class Converter:
 
     def note(self, op: Any, text: str) -> None:
         """Remember something the user should hear."""
+        self.notes.append(self._at(op, text))
+
+    def explain(self, op: Any, path: str, reason: str = "") -> None:
+        """Remember how an access is done, and why not better."""
+        self.accesses.append(self._at(op, f"{op.operation.name}: {path}" + (f" ({reason})" if reason else "")))
+
+    def _at(self, op: Any, text: str) -> str:
         file, line, _ = place_of(op.location)
-        self.notes.append(f"{file}:{line}: {text}" if file else text)
+        return f"{file}:{line}: {text}" if file else text
 
     def get(self, value: Any) -> Any:
         """What a Triton value became: an SSA value, or one of the formulas of `convert_tt_to_linalg_values`."""

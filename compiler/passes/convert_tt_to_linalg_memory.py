@@ -1,19 +1,14 @@
-"""Lowering of loads, stores and atomics in `convert-tt-to-linalg`.
-
-An access is, in this order: one strided transfer with a valid range; an indexed transfer with a list of rows; or a loop
-over elements, which is always right.
-"""
+"""Transfers between device memory and tensors, as `convert-tt-to-linalg` emits them: strided, wrapped, indexed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
-from mtia.compiler.passes.convert_tt_to_linalg_addresses import address_of, pointers_at
-from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers
-from mtia.compiler.passes.convert_tt_to_linalg_shape import as_view, expand_dims
+from mtia.compiler.passes.convert_tt_to_linalg_core import Converter
+from mtia.compiler.passes.convert_tt_to_linalg_shape import expand_dims
 from mtia.compiler.passes.convert_tt_to_linalg_values import (
     Affine,
     Compare,
@@ -21,15 +16,22 @@ from mtia.compiler.passes.convert_tt_to_linalg_values import (
     Index,
     Mask,
     Pointers,
-    Splat,
     View,
     same,
 )
 from mtia.dialects.mlir import arith, ir, memref
-from mtia.dialects.mtia import MAX_DMA_RANK, DmaIn, DmaInIndexed, DmaOut, DmaOutIndexed
-from mtia.dialects.tt import is_pointer, pointee
+from mtia.dialects.mtia import DmaIn, DmaInIndexed, DmaOut, DmaOutIndexed
 
-__all__ = ["Ranges", "load_structured", "store_structured"]
+__all__ = [
+    "Ranges",
+    "is_row_list",
+    "load_rows",
+    "load_structured",
+    "load_wrapped",
+    "ranges_of",
+    "store_rows",
+    "store_structured",
+]
 
 
 @dataclass(frozen=True)
@@ -131,105 +133,15 @@ def store_structured(
     DmaOut(build.buffer_of(value), view, lo, hi)
 
 
-@lowers("tt.addptr")
-def _addptr(c: Converter, op: Any) -> None:
-    pointers: Pointers = c.get(op.ptr)
-    offset = c.affine(op.offset)
-    if offset is not None:
-        total = c.index.sum(pointers.offset, offset)
-        if total is not None:
-            c.set(op.result, replace(pointers, offset=replace(total, element=c.index.index)))
-            return
-    extra = c.get(op.offset)
-    extra = as_view(extra if isinstance(extra, View) else c.materialise(extra))
-    c.set(op.result, replace(pointers, extra=extra if pointers.extra is None else _sum(c, pointers.extra, extra)))
-
-
-def _sum(c: Converter, a: View, b: View) -> View:
-    """Two offset tensors added, in the wider of their types."""
-    if a.shape == b.shape and a.dims == b.dims:
-        left, right = a.source, b.source
-    else:
-        left, right = c.materialise(a), c.materialise(b)
-        a = View(a.shape, left, tuple(range(len(a.shape))))
-    i64 = ir.IntegerType.get_signless(64)
-    if left.type != right.type:
-        wide = build.tensor_type(left.type.shape, i64)
-        left, right = (x if x.type == wide else arith.ExtSIOp(wide, x).result for x in (left, right))
-    return View(a.shape, arith.AddIOp(left, right).result, a.dims)
-
-
-@lowers("tt.load")
-def _load(c: Converter, op: Any) -> None:
-    known = c.get(op.ptr)
-    if not isinstance(known, Pointers):
-        from mtia.compiler.passes.convert_tt_to_linalg_blocks import load_block
-
-        c.set(op.result, load_block(c, op, known))
-        return
-    loaded = _load_pointed(c, op, known) if known.shape else _load_scalar(c, op, known)
-    c.set(op.result, pointers_at(c, loaded, pointee(op.result.type)) if is_pointer(op.result.type) else loaded)
-
-
-def _load_pointed(c: Converter, op: Any, known: Pointers) -> Any:
-    """The values behind a tensor of pointers."""
-    fill, other = None, None
-    if op.other is not None:
-        value = c.get(op.other)
-        fill, other = (value.value, None) if isinstance(value, Splat) else (None, c.tensor(op.other))
-    mask = None if op.mask is None else c.mask(op.mask)
-    result = _load_tensor(c, op, known, mask, fill) if op.mask is None or mask is not None else None
-    if result is None:
-        result = _load_elements(c, op, known, fill, other)
-    elif other is not None:
-        result = arith.SelectOp(c.tensor(op.mask), result, other).result
-    return _retyped(result, known)
-
-
-def _retyped(value: Any, pointers: Pointers) -> Any:
-    """The loaded tensor in the type of the pointers, where they were bitcast."""
-    if value.type.element_type == pointers.element:
-        return value
-    return arith.BitcastOp(build.tensor_type(value.type.shape, pointers.element), value).result
-
-
-def _as_stored(scalar: Any, pointers: Pointers) -> Any:
-    """A scalar in the type the memory has."""
-    if scalar is None or scalar.type == pointers.memory.type.element_type:
-        return scalar
-    return arith.BitcastOp(pointers.memory.type.element_type, scalar).result
-
-
-def _load_tensor(c: Converter, op: Any, pointers: Pointers, mask: Mask | None, fill: Any) -> Any:
-    """The tensor by transfers, or None where the access has no such structure."""
-    offset, shape = pointers.offset, pointers.shape
-    if len(shape) > MAX_DMA_RANK:
-        return None
-    wrapped = [axis for axis, wrap in enumerate(offset.wraps) if wrap is not None]
-    indexed = pointers.extra is not None
-    if len(wrapped) + indexed > 1 or (indexed and not _is_row_list(pointers.extra)):
-        return None
-    ranges = ranges_of(c, mask)
-    if ranges is None:
-        return None
-    fill = _as_stored(fill, pointers)
-    if wrapped:
-        return _load_wrapped(c, pointers, wrapped[0], ranges, fill)
-    if indexed:
-        return _load_rows(c, pointers, ranges, fill)
-    return load_structured(c, pointers.memory, offset.base, shape, offset.strides, ranges, fill)
-
-
-def _is_row_list(extra: View) -> bool:
+def is_row_list(extra: View) -> bool:
     """Whether an offset tensor picks whole slices, with indices the transfer can read."""
     return len(extra.dims) == 1 and str(extra.source.type.element_type) in ("i32", "i64")
 
 
-def _load_wrapped(c: Converter, pointers: Pointers, axis: int, ranges: Ranges, fill: Any) -> Any:
+def load_wrapped(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) -> Any:
     """A dimension whose index wraps: one transfer where the block does not cross the end, else row by row."""
     offset, shape = pointers.offset, pointers.shape
-    wrap = offset.wraps[axis]
-    assert wrap is not None
+    axis, wrap = next((axis, wrap) for axis, wrap in enumerate(offset.wraps) if wrap is not None)
     buffer = memref.AllocOp(build.buffer_type(shape, pointers.memory.type.element_type), [], []).result
 
     def whole() -> list[Any]:
@@ -288,7 +200,7 @@ def _with_column(ranges: Ranges) -> Ranges:
     return Ranges((*ranges.lo, 0), (*ranges.hi, 1)) if ranges.lo else ranges
 
 
-def _load_rows(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) -> Any:
+def load_rows(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) -> Any:
     """Slices picked by a list of offsets."""
     axis, rows = _rows(c, pointers)
     shape = pointers.shape
@@ -301,123 +213,7 @@ def _load_rows(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) -> A
     return build.collapse(result, shape, [[0, 1]]) if len(shape) == 1 else result
 
 
-def element_offset(c: Converter, pointers: Pointers) -> Callable[[Sequence[Any]], Any]:
-    """A function from index values to the offset of an element in its memory; tensors are computed here."""
-    extra = None if pointers.extra is None else c.materialise(pointers.extra)
-
-    def at(indices: Sequence[Any]) -> Any:
-        offset = c.index.element(pointers.offset, indices)
-        if extra is not None:
-            picked = arith.IndexCastOp(c.index.index, build.extract(extra, indices)).result
-            offset = c.index.add(offset, picked)
-        return c.index.value(offset)
-
-    return at
-
-
-def element_mask(c: Converter, mask: Any) -> Callable[[Sequence[Any]], Any] | None:
-    """A function from index values to whether the lane is active; None where all are."""
-    known = c.mask(mask)
-    if known is not None:
-        return c.holds(known) if known.terms else None
-    values = c.tensor(mask)
-    return lambda indices: build.extract(values, indices)
-
-
-def lanes(
-    c: Converter,
-    shape: Sequence[int],
-    offset_at: Callable[[Sequence[Any]], Any],
-    active: Callable[[Sequence[Any]], Any] | None,
-    lane: Callable[[Sequence[Any], Any], None],
-    inactive: Callable[[Sequence[Any]], None] | None = None,
-) -> None:
-    """Loops over the lanes of an access: `lane(indices, offset)` where active, else `inactive(indices)`."""
-
-    def body(indices: list[Any]) -> None:
-        def run() -> list[Any]:
-            lane(indices, offset_at(indices))
-            return []
-
-        def skip() -> list[Any]:
-            assert inactive is not None
-            inactive(indices)
-            return []
-
-        if active is None:
-            run()
-        else:
-            build.if_(active(indices), run, skip if inactive else None)
-
-    build.loops(shape, c.index.constant, body)
-
-
-def _load_elements(c: Converter, op: Any, pointers: Pointers, fill: Any, other: Any) -> Any:
-    """The tensor element by element."""
-    element = pointers.memory.type.element_type
-    buffer = memref.AllocOp(build.buffer_type(pointers.shape, element), [], []).result
-    fill = _as_stored(fill, pointers) if fill is not None else c.index.constant(0, element)
-
-    def lane(indices: Sequence[Any], offset: Any) -> None:
-        memref.StoreOp(memref.LoadOp(pointers.memory, [offset]).result, buffer, list(indices))
-
-    def inactive(indices: Sequence[Any]) -> None:
-        value = fill if other is None else _as_stored(build.extract(other, indices), pointers)
-        memref.StoreOp(value, buffer, list(indices))
-
-    active = None if op.mask is None else element_mask(c, op.mask)
-    lanes(c, pointers.shape, element_offset(c, pointers), active, lane, inactive)
-    return build.tensor_of(buffer)
-
-
-def _load_scalar(c: Converter, op: Any, pointers: Pointers) -> Any:
-    def read() -> list[Any]:
-        value = memref.LoadOp(pointers.memory, [c.index.value(pointers.offset.base)]).result
-        return [value if value.type == pointers.element else arith.BitcastOp(pointers.element, value).result]
-
-    if op.mask is None:
-        return read()[0]
-
-    def skipped() -> list[Any]:
-        return [c.scalar(op.other) if op.other is not None else c.index.constant(0, pointers.element)]
-
-    return build.if_(c.scalar(op.mask), read, skipped, [pointers.element])[0]
-
-
-@lowers("tt.store")
-def _store(c: Converter, op: Any) -> None:
-    known = c.get(op.ptr)
-    if not isinstance(known, Pointers):
-        from mtia.compiler.passes.convert_tt_to_linalg_blocks import store_block
-
-        store_block(c, op, known)
-        return
-    if not known.shape:
-        _store_scalar(c, op, known)
-        return
-    value = c.materialise(address_of(c, c.get(op.value))) if is_pointer(op.value.type) else c.tensor(op.value)
-    stored = known.memory.type.element_type
-    if value.type.element_type != stored:
-        value = arith.BitcastOp(build.tensor_type(value.type.shape, stored), value).result
-    mask = None if op.mask is None else c.mask(op.mask)
-    if op.mask is None or mask is not None:
-        if not known.offset.wrapped and len(known.shape) <= MAX_DMA_RANK:
-            ranges = ranges_of(c, mask)
-            if ranges is not None and known.extra is None:
-                store_structured(c, known.memory, known.offset.base, known.offset.strides, ranges, value)
-                return
-            if ranges is not None and _is_row_list(known.extra):
-                _store_rows(c, known, ranges, value)
-                return
-
-    def lane(indices: Sequence[Any], offset: Any) -> None:
-        memref.StoreOp(build.extract(value, indices), known.memory, [offset])
-
-    active = None if op.mask is None else element_mask(c, op.mask)
-    lanes(c, known.shape, element_offset(c, known), active, lane)
-
-
-def _store_rows(c: Converter, pointers: Pointers, ranges: Ranges, value: Any) -> None:
+def store_rows(c: Converter, pointers: Pointers, ranges: Ranges, value: Any) -> None:
     """Slices written where a list of offsets says."""
     axis, rows = _rows(c, pointers)
     if len(pointers.shape) == 1:
@@ -431,16 +227,3 @@ def _store_rows(c: Converter, pointers: Pointers, ranges: Ranges, value: Any) ->
     local = build.buffer_of(value)
     lo, hi = ranges.values(c, order)
     DmaOutIndexed(local if axis == 0 else build.permuted(local, order), view, build.buffer_of(rows), lo, hi)
-
-
-def _store_scalar(c: Converter, op: Any, pointers: Pointers) -> None:
-    def write() -> list[Any]:
-        value = c.get(op.value)
-        value = _as_stored(address_of(c, value) if isinstance(value, Pointers) else value, pointers)
-        memref.StoreOp(value, pointers.memory, [c.index.value(pointers.offset.base)])
-        return []
-
-    if op.mask is None:
-        write()
-    else:
-        build.if_(c.scalar(op.mask), write)
