@@ -72,6 +72,17 @@ CASES = (
         {"BLOCK_SIZE": 4096},
     ),
     Case(
+        "layer_norm_row",
+        "layer_norm",
+        "layer_norm_row_kernel",
+        {
+            **dict.fromkeys(("x_ptr", "y_ptr", "weight_ptr", "bias_ptr"), "*fp16"),
+            **_strides("row_stride", "n_cols"),
+            "eps": "fp32",
+        },
+        {"BLOCK_SIZE": 4096},
+    ),
+    Case(
         "flash_attention",
         "flash_attention",
         "attention_kernel",

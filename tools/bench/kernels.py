@@ -14,6 +14,7 @@ from mtia.tools.checking import max_error, within
 
 __all__ = ["Problem", "measure", "problems", "rows"]
 
+_ROW_NAMES = {"matmul": "gemm", "layer_norm_row": "layer_norm", "layer_norm": "layer_norm_loops"}
 _TYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 _BY_NAME = {case.name: case for case in CASES}
 # The list of the stock matmul tutorial, its fp8 half included: M, N, K, group.
@@ -142,6 +143,13 @@ def layer_norm(rows_: int, cols: int, dtype: str = "fp16") -> Problem:
     )  # fmt: skip
 
 
+def layer_norm_row(rows_: int, cols: int, dtype: str = "fp16") -> Problem:
+    """Layer norm with the whole row in one block."""
+    whole = layer_norm(rows_, cols, dtype)
+    x, y, weight, bias, _, _, *numbers = whole.arguments
+    return dataclasses.replace(whole, kernel="layer_norm_row", arguments=(x, y, weight, bias, *numbers))
+
+
 def flash_attention(heads: int, length: int, head: int, dtype: str = "fp16") -> Problem:
     """Causal attention; the matrix work counted is the lower triangle's."""
     import torch
@@ -190,7 +198,7 @@ def measure(problem: Problem, target: str, state: str, constants: Mapping[str, A
     busy = sum(1 for pe in result.counters["pes"] if any(u["commands"] for u in pe["units"].values()))
     done = result.counters["total"]["units"]["dpe"]["work"]
     return {
-        "kernel": "gemm" if problem.kernel == "matmul" else problem.kernel,
+        "kernel": _ROW_NAMES.get(problem.kernel, problem.kernel),
         "shape": problem.shape,
         "dtype": problem.dtype,
         "target": chip.name,
@@ -248,7 +256,8 @@ def problems() -> dict[str, Callable[[], Iterator[Row]]]:
         "gemm": gemm_rows,
         "add": one(lambda: add(64 << 20), "mtia300", "cold", BLOCK_SIZE=4096),
         "softmax": one(lambda: softmax(16384, 4096), "mtia300", "cold"),
-        "layer_norm": one(lambda: layer_norm(16384, 4096), "mtia300", "cold"),
+        "layer_norm": one(lambda: layer_norm_row(16384, 4096), "mtia300", "cold"),
+        "layer_norm in loops": one(lambda: layer_norm(16384, 4096), "mtia300", "cold"),
         "flash_attention": one(lambda: flash_attention(16, 2048, 64), "mtia300", "llc"),
     }
 
