@@ -1,7 +1,8 @@
 """The state of a hart and a decoded instruction, as meanings and the machine see them.
 
 Memory. A meaning never touches memory except through `reach`, which turns an address range into a host pointer. Local
-memory (LS) is always reachable. Anything else is not: `reach` writes the request into `Hart.want_*` and returns 0,
+memory (LS) is always reachable (with a shadow: to be read, only where it has been written; the machine finds such an
+address in the request and traps). Anything else is not: `reach` writes the request into `Hart.want_*` and returns 0,
 and the meaning returns `EXTERNAL` without having changed anything else (vector instructions that go element by
 element have set `vstart` to the element). The machine then times the access, sets `grant_base`, `grant_size`,
 `grant_ptr` to the range's host memory and executes the same instruction again; the grant is good for one `reach`. A
@@ -18,7 +19,7 @@ then arithmetic takes the exact path that also collects flags.
 
 from __future__ import annotations
 
-from mtia.isa.lang import Array, Ptr, Struct, fn, i64, struct, u8, u32, u64, unlikely
+from mtia.isa.lang import Array, Ptr, Struct, boolean, fn, i64, likely, memset, struct, u8, u32, u64, unlikely
 
 __all__ = [
     "AMO", "BREAKPOINT", "DUMP", "ECALL", "EXTERNAL", "ILLEGAL", "LOAD_FAULT", "LOAD_MISALIGNED", "OK", "READ",
@@ -41,6 +42,7 @@ ECALL = 8
 EXTERNAL = 0x100  # not a trap: the machine must grant `want_*`, then execute the instruction again
 
 READ, WRITE, AMO = 0, 1, 2  # want_kind
+ONES = 0x0101_0101_0101_0101  # the shadow of eight written bytes
 
 
 @struct
@@ -117,11 +119,36 @@ class Hart(Struct):
 
 
 @fn
+def all_written(shadow: u64, size: u64) -> boolean:
+    """Whether `size` bytes of local memory have been written, by their shadow."""
+    low = u64(ONES)
+    for k in range(u64(0), size >> 3):
+        low &= Ptr[u64](shadow)[k]
+    for k in range(size & ~7, size):
+        low &= u64(Ptr[u8](shadow)[k]) | (ONES - 1)
+    return low == ONES
+
+
+@fn(inline="never")
+def shadowed(shadow: u64, size: u64, kind: u32) -> boolean:
+    """Note a write, or say whether what is read has been written."""
+    if kind == WRITE:
+        memset(Ptr[u8](shadow), 1, size)
+        return True
+    return all_written(shadow, size)
+
+
+@fn
 def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
     """Return the host address of `size` bytes at `address`, or 0 after writing the request into `want_*`."""
     inside = address - h.ls_base
     if inside < h.ls_size and size <= h.ls_size - inside:
-        return h.ls_ptr + inside
+        if likely(h.ls_shadow == 0) or shadowed(h.ls_shadow + inside, size, kind):
+            return h.ls_ptr + inside
+        h.want_addr = address
+        h.want_size = u32(size)
+        h.want_kind = kind
+        return 0
     granted = address - h.grant_base
     if unlikely(granted < h.grant_size and size <= h.grant_size - granted):
         h.grant_size = 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from mtia.isa.xmtia.codes import Cause, DType
 from mtia.runtime.elf import Program
+from mtia.runtime.machine.memory import LS_BASE
 from mtia.runtime.machine.state import (
     DONE,
     HART_STATES,
@@ -106,6 +107,7 @@ def _message(t: Any) -> str:
         Cause.SPACE: "an operand must lie in RE, or must not",
         Cause.INDEX: "a gather index is outside the source",
         Cause.ALIGN: f"DMA address {t.value:#x} is not a multiple of {t.limit}",
+        Cause.UNWRITTEN: f"local memory at {LS_BASE + t.value:#x} is read, but nothing was written there",
         Cause.DEADLOCK: f"harts meet at different barriers, {t.value} and {t.limit}",
     }
     return texts.get(t.cause, f"cause {t.cause}")

@@ -71,7 +71,7 @@ def launch(
     interpreter: str = "fast",
     limit: int | None = None,
     trace_file: str | Path | None = None,
-    strict: bool = False,
+    strict: bool = True,
 ) -> LaunchResult:
     """Run a program over a grid on all PEs of the device.
 
@@ -90,6 +90,7 @@ def launch(
         raise UserError(f"cores must be 1 to {device.chip.hart.count}, not {harts}")
     host = device.machine(interpreter)
     host.reset()
+    host.strict(strict)
     host.machine.limit = limit or DEFAULT_LIMIT
     host.trace(trace.CAPACITY if trace_file else 0)
     if state == "llc":

@@ -93,6 +93,7 @@ class Cause(enum.IntEnum):
     BUFFER = 54  # circular-buffer misuse
     DEADLOCK = 55  # every hart and unit waits
     ALIGN = 56  # a DMA address is not aligned as the chip needs
+    UNWRITTEN = 57  # local memory is read where nothing has been written
 
 
 class Info(enum.IntEnum):

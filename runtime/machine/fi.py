@@ -16,6 +16,7 @@ from .memory import (
     read_line,
     write_line,
 )
+from .shadow import UNWRITTEN, first_unwritten, mark_tile
 from .state import FI_IN, NEVER, NO_OPERAND, RANK_STEP, RING_MASK, Command, Machine, OpInfo, Pe
 
 STEP = 32  # clocks of line requests between two events of a DMA (defined: what other PEs may be ahead)
@@ -336,7 +337,22 @@ def move_row(
 
 
 @fn
-def dma_effect(m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
+def check_row(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], row: u64, local: u64, cstride: i64, k: u32) -> u32:
+    """Trap when a row that goes out has an element nobody wrote; elements outside the valid range do not count."""
+    g = addr(command.remote)
+    first = min(first_column(g), i64(g.size[g.rank - 1]))
+    end = max(last_column(g), first)
+    if not row_valid(g, row):
+        return 0
+    place = local + u64(first * cstride) - u64(pe.ls)
+    at = first_unwritten(pe.shadow + place, cstride, u64(end - first), element_bytes(g.dtype))
+    if at < u64(end - first):
+        return fault(addr(m.trap), u32(UNWRITTEN), place + at * u64(cstride), row, k)
+    return 0
+
+
+@fn
+def dma_effect(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
     """What a completed DMA has moved; a trap cause or 0."""
     if info.local == NO_OPERAND:
         return 0
@@ -344,7 +360,13 @@ def dma_effect(m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo]) -> u32
     inward = info.unit == FI_IN
     for row in range(u64(0), command.rows):
         local = u64(o.ptr) + row * u64(o.rstride)
+        if pe.shadow != 0 and not inward:
+            cause = check_row(m, pe, command, row, local, o.cstride, info.local)
+            if cause != 0:
+                return cause
         cause = move_row(m, command, info, row, local, o.cstride, inward)
         if cause != 0:
             return cause
+    if pe.shadow != 0 and inward:
+        mark_tile(pe, o)
     return 0

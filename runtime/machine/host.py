@@ -178,8 +178,20 @@ class Host:
     def write_ls(self, pes: int, offset: int, data: bytes) -> None:
         """Put bytes into the local memory of the first PEs."""
         size = self.chip.ls.bytes
-        memory = np.frombuffer(self.regions["ls"].bytes(0, size * pes), np.uint8).reshape(pes, size)
-        memory[:, offset : offset + len(data)] = np.frombuffer(data, np.uint8)
+        for name, content in (("ls", np.frombuffer(data, np.uint8)), ("shadow", np.uint8(1))):
+            if name in self.regions:
+                memory = np.frombuffer(self.regions[name].bytes(0, size * pes), np.uint8).reshape(pes, size)
+                memory[:, offset : offset + len(data)] = content
+
+    def strict(self, on: bool) -> None:
+        """Let the next run trap on local memory that is read before it is written; call after `reset`."""
+        if on and "shadow" not in self.regions:
+            self._region("shadow", self.chip.ls.bytes * self.chip.pes)
+        index = np.arange(self.chip.pes, dtype=np.uint64)
+        self.pes["shadow"] = self.regions["shadow"].addr + index * self.chip.ls.bytes if on else 0
+        self.registers["ls_shadow"] = self.pes["shadow"][:, None]
+        if on:
+            self.regions["shadow"].clear()
 
     def trace(self, capacity: int) -> None:
         """Keep the first `capacity` commands of the next runs; 0 keeps none."""

@@ -11,6 +11,7 @@ from .fi import dma_step, region
 from .hart_handlers import CAUSE_SHIFT, NOWHERE, Code, find, run_code
 from .hazards import fault
 from .memory import TICK_SHIFT, read_line, write_line
+from .shadow import UNWRITTEN
 from .state import (
     AT_ACCESS,
     AT_COMMAND,
@@ -112,6 +113,10 @@ def access(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u6
     h = c.hart
     size = u64(h.want_size)
     host = region(m, h.want_addr, size)
+    if h.want_addr - h.ls_base < h.ls_size:
+        fault(addr(m.trap), u32(UNWRITTEN), h.want_addr - h.ls_base, size, u32(0))
+        blame_hart(m, pe, hart, c, now)
+        return False
     if host == 0:
         fault(addr(m.trap), u32(LOAD_FAULT) if h.want_kind == READ else u32(STORE_FAULT), h.want_addr, size, u32(0))
         blame_hart(m, pe, hart, c, now)

@@ -209,6 +209,7 @@ class Pe(Struct):
     order: u64
     ls: Ptr[u8]
     acc: Ptr[u8]
+    shadow: u64  # one byte per byte of local memory, 1 = written; 0 = unchecked
     ls_next: u64  # local memory's next free tick
     harts: Array[HartControl, HARTS]
     units: Array[Unit, UNITS]

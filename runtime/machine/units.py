@@ -11,6 +11,7 @@ from .events import push_event
 from .fi import dma_effect, start_dma
 from .hazards import IN_LS, LOCAL, element_bytes, fault, readable, writable
 from .links import head, head_state, link_cycles, neighbour, partner_channel
+from .shadow import check_sources, mark_results
 from .state import (
     DPE,
     FI_OUT,
@@ -228,6 +229,9 @@ def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) 
     command = addr(channel.ring[channel.retired & RING_MASK])
     info = addr(m.ops[command.op])
     cause = u32(0)
+    if pe.shadow != 0 and check_sources(m, pe, command, info) != 0:
+        blame(m, pe, unit, command, now)
+        return m.trap.cause
     if info.link == NO_LINK:
         cause = info.meaning(addr(m.chip), addr(command.operand[0]))
     elif info.link == RECEIVES:
@@ -236,6 +240,8 @@ def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) 
         fault(addr(m.trap), cause, u64(0), u64(0), u32(0))
         blame(m, pe, unit, command, now)
         return cause
+    if pe.shadow != 0:
+        mark_results(pe, command, info)
     channel.retired += 1
     u.busy = 0
     u.end = NEVER
@@ -256,7 +262,7 @@ def complete_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, seq: u32, now:
         command = addr(channel.ring[channel.retired & RING_MASK])
         if command.done == 0:
             break
-        cause = dma_effect(m, command, addr(m.ops[command.op]))
+        cause = dma_effect(m, pe, command, addr(m.ops[command.op]))
         if cause != 0:
             blame(m, pe, unit, command, now)
             return cause

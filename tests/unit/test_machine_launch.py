@@ -281,3 +281,55 @@ def test_device_memory(device: Device) -> None:
         device.free(b)
     with pytest.raises(UserError, match="out of device memory"):
         device.alloc(device.chip.dram.bytes + 1)
+
+
+UNWRITTEN_UNIT = """
+  li t4, 0x2000
+  li t5, 1
+  slli t5, t5, 32
+  addi t5, t5, 256
+  xm.cb.init cb0, t4, t5
+  li t6, 0x100
+  xm.td.local td0, t6, zero
+  li t4, 4
+  slli t4, t4, 32
+  addi t4, t4, 2
+  li t5, 4
+  slli t5, t5, 32
+  addi t5, t5, 32
+  xm.td.shape td0, t4, t5
+  ld t0, 32(a0)
+  li t6, 0x200
+  xm.gd.base td1, t0, t6
+  li t5, 2
+  li t4, 16
+  xm.gd.dim td1, t5, t4, 0
+  li t5, 4
+  xm.gd.dim td1, t5, t5, 1
+  li t4, 0x10002000
+  sd zero, 0(t4)
+  sw zero, 8(t4)
+  sd zero, 32(t4)
+"""
+
+
+@pytest.mark.parametrize("interpreter", ["fast", "reference"])
+def test_reading_what_nobody_wrote(device: Device, interpreter: str) -> None:
+    """The hart's load, a unit's source and a DMA's source; what is outside a DMA's valid range does not count."""
+    load = trap_of(device, "  li t0, 0x10000800\n  sw t0, 0(t0)\n  ld t1, 0(t0)\n", interpreter=interpreter)
+    assert (load.cause, load.line) == ("UNWRITTEN", 5)
+    assert "local memory at 0x10000800 is read, but nothing was written there" in str(load)
+    buffer = device.alloc(64)
+    unit = UNWRITTEN_UNIT + "  xm.se.neg td0, td0\n  ret\n"
+    trap = trap_of(device, unit, buffer, kinds=("*fp32",), interpreter=interpreter)
+    assert (trap.cause, trap.unit) == ("UNWRITTEN", "se")
+    assert "0x1000200c" in str(trap)
+    trap = trap_of(
+        device, UNWRITTEN_UNIT + "  xm.dma.out td1, td0\n  ret\n", buffer, kinds=("*fp32",), interpreter=interpreter
+    )
+    assert (trap.cause, trap.unit) == ("UNWRITTEN", "fi.out")
+    clipped = UNWRITTEN_UNIT + "  li t5, 2\n  xm.gd.clip td1, zero, t5, 1\n  xm.dma.out td1, td0\n  ret\n"
+    code = program(".globl _start_k\n_start_k:\n" + clipped, "*fp32")
+    launch(device, code, (1,), (buffer,), interpreter=interpreter).check()
+    careless = program(".globl _start_k\n_start_k:\n" + unit, "*fp32")
+    launch(device, careless, (1,), (buffer,), interpreter=interpreter, strict=False).check()
