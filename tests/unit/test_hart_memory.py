@@ -112,14 +112,9 @@ def test_vector_configuration_against_qemu() -> None:
 @needs_qemu
 def test_registers_of_control_against_qemu() -> None:
     lines = []
+    steps = ("csrrw a0, {}, a1", "csrrs a0, {}, a2", "csrrc a0, {}, a3", "csrrwi a0, {}, 1", "csrrci a0, {}, 1")
     for name in ("fflags", "frm", "fcsr", "vxsat", "vxrm", "vcsr", "vstart"):
-        for step in (
-            "csrrw a0, {}, a1",
-            "csrrs a0, {}, a2",
-            "csrrc a0, {}, a3",
-            "csrrwi a0, {}, 1",
-            "csrrci a0, {}, 1",
-        ):
+        for step in steps:
             value = 1 if name[0] == "v" else 86  # qemu 7.2 keeps bits of vxrm that are zero by the specification
             lines.append(f"li a1, {value}; li a2, 1; li a3, 2; {step.format(name)}; sd a0, 0(t1); csrr a0, {name};"
                          "sd a0, 8(t1); csrwi vstart, 0; csrwi frm, 0; addi t1, t1, 16")  # fmt: skip

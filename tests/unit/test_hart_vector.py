@@ -138,7 +138,7 @@ def test_vector_rows_against_qemu(name: str) -> None:
     cases = []
     for row in ROWS:
         if group_of(row) == name and row.timing != "vset":
-            for _ in range(1 if "seg" in row.name else 3):
+            for _ in range(1 if "seg" in row.name else 2):
                 text, data = case(row, random_)
                 cases.append((row, text, data))
     size = OUT * len(cases)
