@@ -84,7 +84,8 @@ class Plan:
 def numpy_type(dtype: str) -> np.dtype[Any]:
     """The numpy type of a plan's element type."""
     if dtype == "bf16":
-        return np.dtype(ml_dtypes.bfloat16)
+        brain: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return brain
     if dtype == "i1":
         return np.dtype(np.bool_)
     found: np.dtype[Any] = np.dtype(f"{dtype[0]}{DTYPE_BYTES[dtype]}")

@@ -73,7 +73,7 @@ class LoadedModel:
             results.append(result.check())
             if keep_layers and call.node:
                 made = [number for number in call.args if self.plan.tensors[number].node == call.node]
-                layers.update({call.node: self._read(number) for number in made})
+                layers.update((call.node, self._read(number)) for number in made)
         outputs = tuple(self._read(number) for number in self.plan.outputs)
         return ModelRun(outputs, layers, tuple(results))
 

@@ -6,6 +6,7 @@ operation's location is `node@file:line`: the graph node it came from, for resul
 
 from __future__ import annotations
 
+import logging
 import re
 import zipfile
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mtia.compiler.frontends.fx_decompositions import decompositions
+from mtia.compiler.frontends.fx_dims import sized
 from mtia.dialects.mlir import run_passes
 from mtia.dialects.mtia import MTIA
 from mtia.isa.errors import UserError
@@ -50,11 +52,15 @@ def load_program(path: str | Path) -> Any:
     if not zipfile.is_zipfile(file):
         what = "a truncated or damaged archive" if file.read_bytes()[:2] == b"PK" else "not a .pt2 archive"
         raise UserError(f"{what}; write it with torch.export.save(program, path)", str(path))
+    log = logging.getLogger("torch.export")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # the loader logs the traceback of what becomes our one message
     try:
         return torch.export.load(file)
     except Exception as error:  # the loader raises whatever its parts raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"the archive holds no exported program: {reason}", str(path)) from error
+        raise UserError("the archive holds no exported program; write it with torch.export.save", str(path)) from error
+    finally:
+        log.setLevel(level)
 
 
 def import_program(program: Any, dims: Mapping[str, int] | None = None) -> Imported:
@@ -62,9 +68,10 @@ def import_program(program: Any, dims: Mapping[str, int] | None = None) -> Impor
 
     `dims` gives sizes to dimensions that were exported as dynamic, by name; one without a size is a UserError.
     """
-    program = _specialised(program, dict(dims or {}))
-    lowered = program.run_decompositions(decompositions())
+    with sized(program, dims or {}):
+        lowered = program.run_decompositions(decompositions())
     _mark_nodes(lowered.graph)
+    _check_sizes(lowered.graph)
     module = _to_linalg(lowered)
     kinds, names, params = _arguments(lowered)
     run_passes(module, CLEAN)
@@ -124,10 +131,10 @@ def _to_linalg(program: Any) -> Any:
     with context, torch_ir.Location.unknown():
         MTIA.load()
     importer = FxImporter(context=context)
-    reports: list[Any] = []
+    places: list[str] = []
 
     def note(diagnostic: Any) -> bool:
-        reports.append(str(diagnostic.message))
+        places.append(str(diagnostic.location))
         return True
 
     with context.attach_diagnostic_handler(note):
@@ -135,24 +142,37 @@ def _to_linalg(program: Any) -> Any:
             importer.import_stateless_graph(program.graph, func_name="main")
             return _module_lowering(False, False, OutputType.LINALG_ON_TENSORS, importer.module)
         except Exception as error:  # torch-mlir raises its own and built-in errors alike
-            raise _unsupported(program, reports, error) from error
+            raise _unsupported(program, places, error) from error
 
 
-def _unsupported(program: Any, reports: list[str], error: Exception) -> UserError:
+def _unsupported(program: Any, places: list[str], error: Exception) -> UserError:
     """Name the graph node that torch-mlir stopped at."""
-    text = "\n".join([*reports, str(error)])
-    found = re.search(r'"([A-Za-z0-9_]+)@([^"]*)":(\d+)', text) or re.search(r"'?torch\.(aten\.[\w.]+)'?", text)
-    name = re.search(r"torch\.(?:aten|operator)\S*?([\w.]+)", text)
-    operation = re.search(r"torch\.(?:constant\.\w+|operator|[a-z_]+(?:\.\w+)+)", text)
-    what = operation.group(0).removeprefix("torch.") if operation else (name.group(1) if name else "operation")
-    quoted = re.search(r"torch\.operator\"?\(?.*?\"torch\.([\w.]+)\"", text)
-    what = quoted.group(1) if quoted else what
-    if found and found.re.groups == 3 and found.group(2):
-        return UserError(
-            f"no lowering for '{what}' (graph node '{found.group(1)}')", found.group(2), int(found.group(3))
-        )
-    return UserError(f"no lowering for '{what}': {text.strip().splitlines()[0] if text.strip() else error!r}")
+    nodes = {node.name: node for node in program.graph.nodes if node.op == "call_function"}
+    stopped = [match for place in places for match in re.findall(r'"([A-Za-z0-9_]+)@([^"]*)":(\d+)', place)]
+    known = next(((nodes[name], file, int(line)) for name, file, line in stopped if name in nodes), None)
+    if known is not None:
+        node, file, line = known
+        return UserError(f"no lowering for '{node.target}' (graph node '{node.name}')", file or None, line or None)
+    plain = [node for node in nodes.values() if getattr(node.target, "__module__", "") != "_operator"]
+    foreign = next((node for node in plain if not hasattr(node.target, "overloadpacket")), None)
+    if foreign is not None:
+        return _node_error(foreign, f"no lowering for '{foreign.target}' (graph node '{foreign.name}')")
+    return UserError(f"the program cannot be imported: {str(error).strip().splitlines()[0]}")
 
 
-def _specialised(program: Any, dims: dict[str, int]) -> Any:
-    return program
+def _node_error(node: Any, message: str) -> UserError:
+    """A UserError at the source line of a graph node."""
+    place = re.search(r'File "[^"@]*@([^"]*)", line (\d+)', node.meta.get("stack_trace") or "")
+    file, line = (place.group(1), int(place.group(2))) if place and place.group(1) else (None, None)
+    return UserError(message, file, line)
+
+
+def _check_sizes(graph: Any) -> None:
+    """Refuse a node whose size depends on the values of its operands."""
+    for node in [node for node in graph.nodes if node.op == "call_function"]:
+        value = node.meta.get("val")
+        values = value if isinstance(value, tuple | list) else [value]
+        for part in values:
+            sizes = getattr(part, "shape", ()) if not isinstance(part, int | float) else ()
+            if any(not isinstance(size, int) for size in sizes):
+                raise _node_error(node, f"the size of '{node.target}' depends on values; no lowering for that yet")

@@ -16,7 +16,7 @@ from mtia.compiler.passes.spread_emit import emit_phase, phase_buffers
 from mtia.compiler.passes.spread_fuse import fuse, merge_dims
 from mtia.compiler.passes.spread_graph import Graph, Group, build_graph, source_line
 from mtia.compiler.passes.spread_pack import Packing, pack_parameters
-from mtia.compiler.passes.spread_tile import TileLimits, choose_tiles, element_bytes
+from mtia.compiler.passes.spread_tile import ENGINE_TYPES, TileLimits, choose_tiles, element_bytes
 from mtia.compiler.passes.spread_views import Buffer, Dim
 from mtia.dialects.mlir import ir, run_passes
 from mtia.isa.chip import Chip
@@ -26,12 +26,14 @@ from numpy.typing import NDArray
 __all__ = ["Spread", "spread"]
 
 ALIGN = 256  # bytes between tensors in device memory: whole lines, whole DRAM bursts
-ENGINE_TYPES = ("f16", "bf16", "i8")
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Kernels (one module per distinct kernel, by name), the plan, the values of its constants by tensor name, and how packed parameters are made."""
+    """Kernels (one module per distinct kernel, by name) and the plan of their launches.
+
+    `constants` are values by tensor name; `packings` say how a rearranged parameter is made.
+    """
 
     kernels: Mapping[str, Any]
     plan: Plan

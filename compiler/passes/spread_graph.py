@@ -29,6 +29,9 @@ __all__ = [
 ]
 
 
+MATRIX_SUMS = ("f16", "bf16", "f32")  # result types of products that are made tile by tile as matrices
+
+
 @dataclass(frozen=True)
 class Accumulated:
     """The finished value of a group's reduction number `number`, as an operand of its epilogue."""
@@ -224,7 +227,8 @@ class _Builder:
         if handler is not None:
             handler(op)
         elif any(isinstance(result.type, ir.RankedTensorType) for result in op.results):
-            raise user_error(op, f"no lowering for '{name}' yet")
+            node = node_name(op.location)
+            raise user_error(op, f"no lowering for graph node '{node}' ('{name}')" if node else f"no lowering for '{name}'")
 
     def view(self, op: Any, value: Any) -> View:
         if value not in self.views:
@@ -389,7 +393,8 @@ class _Builder:
                 raise user_error(op, "an operation that updates one of several results in place has no lowering yet")
         elif any(output.init is None for output in outputs):
             raise user_error(op, "a reduction without a start value has no lowering yet")
-        group.contraction = group.reduces and _multiplies(body) and len(args) == 2
+        summed = str(outputs[0].access.buffer.dtype)
+        group.contraction = group.reduces and _multiplies(body) and len(args) == 2 and summed in MATRIX_SUMS
         self.append(op, group)
 
     def loops(self, op: Any, maps: Sequence[Any]) -> list[Dim]:

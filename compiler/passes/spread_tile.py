@@ -16,8 +16,9 @@ from mtia.compiler.passes.spread_layout import contraction_parts, kept_dims, ove
 from mtia.compiler.passes.spread_views import Access, Dim
 from mtia.isa.chip import Chip
 
-__all__ = ["TileLimits", "choose_tiles", "element_bytes", "phase_cost", "tile_bytes"]
+__all__ = ["ENGINE_TYPES", "MAX_TAPS", "TileLimits", "choose_tiles", "element_bytes", "phase_cost", "tile_bytes"]
 
+ENGINE_TYPES = ("f16", "bf16", "i8")  # of operands that the dot-product engine multiplies
 MAX_TAPS = 9  # window positions that are unrolled into one operand tile
 MATRIX_ROWS, MATRIX_COLUMNS, MATRIX_INNER = 64, 64, 128
 VECTOR_ELEMENTS = 4096  # of an elementwise tile: enough bytes in flight per DMA, several tiles in local memory
@@ -103,10 +104,12 @@ def _matrix_tiles(group: Group, limits: TileLimits) -> dict[Dim, int]:
     plain = [dim for dim in parts.inner if dim not in taps]
     _grow(tiles, plain, max(1, MATRIX_INNER // done), parts.right)
     growable = [dim for dim in (*parts.rows, *parts.columns) if tiles[dim] > 1]
+    engine = str(parts.left.buffer.dtype) in ENGINE_TYPES
+    smallest = (16, 16 if engine else 2)  # columns, rows: the hart's vectors run along columns
     while growable and (_programs(group, tiles) < limits.pes or tile_bytes(group, tiles) > limits.bytes):
         largest = max(growable, key=lambda dim: tiles[dim])
         side = parts.rows if largest in parts.rows else parts.columns
-        if tile_bytes(group, tiles) <= limits.bytes and prod(tiles[dim] for dim in side) <= 16:
+        if tile_bytes(group, tiles) <= limits.bytes and prod(tiles[dim] for dim in side) <= smallest[side is parts.rows]:
             growable.remove(largest)
             continue
         tiles[largest] = -(-tiles[largest] // 2)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from mtia.compiler.frontends.fx import import_program, to_numpy
-from mtia.compiler.model import compile_imported
+from mtia.compiler.frontends.fx import import_program, load_program, to_numpy
+from mtia.compiler.frontends.fx_dims import dims_of_inputs
+from mtia.compiler.model import compile_imported, compile_model
 from mtia.compiler.options import Options
 from mtia.compiler.passes.spread_views import Affine, Dim, delinearize, refine
-from mtia.isa.plan import Plan
+from mtia.isa.errors import UserError
+from mtia.isa.plan import CompiledModel, Plan
 from mtia.runtime.device import Device
 from mtia.runtime.model import LoadedModel
 
@@ -149,3 +150,70 @@ def test_views_become_addresses() -> None:
     assert delinearize(Affine.of(rows, 5), (4, 6)) is None
     assert refine([32, 192], [2, 16, 192]) == [2, 16, 192]
     assert refine([6, 4], [4, 6]) is None
+
+
+def test_a_dynamic_batch_takes_any_size_or_is_named() -> None:
+    torch.manual_seed(3)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU())
+    batch = torch.export.Dim("batch", min=2, max=64)
+    program = torch.export.export(model, (torch.randn(4, 6),), dynamic_shapes=({0: batch},))
+    assert dims_of_inputs(program, [(7, 6)]) == {"batch": 7}
+    for size in (7, 33):
+        value = torch.randn(size, 6)
+        run = LoadedModel(Device("mtia300"), compile_model(program, Options(target="mtia300"), {"batch": size}))
+        check("result", run(to_numpy(value)).outputs[0], model(value), 2.0**-20)
+    for sizes, message in (
+        ({}, "dimension 'batch' is dynamic: give it a size with --dim batch=SIZE"),
+        ({"rows": 3}, "no dynamic dimension 'rows'; dynamic dimensions: batch"),
+        ({"batch": 65}, "dimension 'batch' is 65; it was exported for 2 to 64"),
+    ):
+        with pytest.raises(UserError, match=message):
+            import_program(program, sizes)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: torch.special.i0(x), "no lowering for 'aten.i0.default'"),
+        (lambda x: torch.sort(x)[0], "no lowering for graph node 'sort'"),
+        (lambda x: x[x > 0], "the size of 'aten.index.Tensor' depends on values"),
+        (lambda x: torch.fft.fft(x).real, "no lowering for 'aten.fft_fft.default'"),
+    ],
+)
+def test_an_operator_without_lowering_is_named_with_its_line(function: Any, message: str) -> None:
+    program = torch.export.export(Wrap(function), (torch.randn(4, 4),))
+    with pytest.raises(UserError, match=message) as caught:
+        compile_model(program)
+    assert caught.value.file == __file__ and caught.value.line is not None
+
+
+def test_files_that_hold_no_program(tmp_path: Path) -> None:
+    good = tmp_path / "good.pt2"
+    torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.randn(1, 2),)), good)
+    assert load_program(good).graph is not None
+    cut, foreign, text = tmp_path / "cut.pt2", tmp_path / "state.pt2", tmp_path / "text.pt2"
+    cut.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    torch.save({"weight": torch.zeros(2)}, foreign)
+    text.write_text("hello")
+    for file, message in (
+        (tmp_path / "none.pt2", "no such file"),
+        (cut, "truncated or damaged archive"),
+        (foreign, "holds no exported program"),
+        (text, "not a .pt2 archive"),
+    ):
+        with pytest.raises(UserError, match=message) as caught:
+            load_program(file)
+        assert caught.value.file == str(file)
+
+
+def test_a_compiled_model_survives_its_archive() -> None:
+    model, value = make("mlp", torch.float16)
+    compiled = compile_model(torch.export.export(model, (value,)))
+    again = CompiledModel.from_bytes(compiled.to_bytes())
+    assert again.plan == compiled.plan and again.programs == compiled.programs
+    first, second = (LoadedModel(Device(again.target), one)(to_numpy(value)) for one in (compiled, again))
+    assert np.array_equal(first.outputs[0], second.outputs[0]) and first.cycles == second.cycles
+    with pytest.raises(UserError, match="damaged"):
+        CompiledModel.from_bytes(compiled.to_bytes()[:-30])
+    with pytest.raises(UserError, match=r"input 'pixels' has shape \(1, 64\), compiled for \(32, 64\)"):
+        LoadedModel(Device(again.target), again)(np.zeros((1, 64), np.float16))
