@@ -8,6 +8,7 @@ from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, elementwise, lowers
+from mtia.compiler.passes.convert_tt_to_linalg_facts import divisible, not_negative
 from mtia.compiler.passes.convert_tt_to_linalg_values import (
     Affine,
     Compare,
@@ -200,10 +201,33 @@ def _remainder(c: Converter, op: Any) -> None:
     formula = None
     if left is not None and right is not None and right.uniform and not left.wrapped:
         varying = left.varying()
-        if len(varying) == 1 and same(left.strides[varying[0]], 1):
+        if len(varying) == 1 and _inside_one_period(left, varying[0], right.base):
+            formula = replace(left, base=c.index.remainder(left.base, right.base))
+        elif len(varying) == 1 and same(left.strides[varying[0]], 1):
             wrap = _wrap(c, left.base, right.base, left.shape[varying[0]])
             wraps = tuple(wrap if axis == varying[0] else None for axis in range(len(left.shape)))
             formula = replace(left, base=0, wraps=wraps)
+    _set_or_compute(c, op, formula) if _is_tensor(op) else elementwise(c, op)
+
+
+def _inside_one_period(a: Affine, axis: int, period: Index) -> bool:
+    """Whether a run of consecutive numbers is known to lie between two multiples of `period`."""
+    size = a.shape[axis]
+    if not isinstance(period, int) or period <= 0 or period % size or not same(a.strides[axis], 1):
+        return False
+    return divisible(a.base, size) and not_negative(a.base)
+
+
+@lowers("arith.divsi")
+def _divide(c: Converter, op: Any) -> None:
+    left, right = (_formula(c, value) if _is_tensor(op) else None for value in op.operands)
+    formula = None
+    if left is not None and right is not None and right.uniform and not left.wrapped:
+        varying = left.varying()
+        if len(varying) == 1 and _inside_one_period(left, varying[0], right.base):
+            rank = len(left.shape)
+            quotient = arith.DivSIOp(c.index.value(left.base), c.index.value(right.base)).result
+            formula = replace(left, base=quotient, strides=(0,) * rank)
     _set_or_compute(c, op, formula) if _is_tensor(op) else elementwise(c, op)
 
 

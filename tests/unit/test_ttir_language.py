@@ -109,6 +109,14 @@ def test_digits_of_a_flat_index(rows: int, cols: int) -> None:
     np.testing.assert_array_equal(out, x.T)
 
 
+def test_digits_that_lie_in_one_period_are_strided() -> None:
+    x, out = floats(64, 4), np.zeros((4, 64), np.float32)
+    module = compiled(language("digits"), "*fp32 *fp32", rows=64, cols=4, BLOCK=32)
+    assert "strided transfer" in str(module) and "indexed" not in str(module) and "element loop" not in str(module)
+    launch(module, [8], x, out)
+    np.testing.assert_array_equal(out, x.T)
+
+
 def test_nested_loops() -> None:
     x, out = floats(5, 40), np.zeros(1, np.float32)
     launch(compiled(language("nested"), "*fp32 *fp32 i32 i32", BLOCK=16), [1], x, out, 5, 40)
