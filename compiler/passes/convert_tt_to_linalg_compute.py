@@ -223,6 +223,7 @@ _LIBRARY = {
     "fabs": math.AbsFOp,
     "floor": math.FloorOp,
     "fma": math.FmaOp,
+    "fmod": arith.RemFOp,
     "log": math.LogOp,
     "log10": math.Log10Op,
     "log1p": math.Log1pOp,

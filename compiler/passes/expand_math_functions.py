@@ -291,6 +291,30 @@ def acos(b: Builder, x: Any) -> Any:
     return atan2(b, ops.sqrt(arith.mulf(arith.subf(one, x), arith.addf(one, x))), x)
 
 
+def asinh(b: Builder, x: Any) -> Any:
+    size = ops.absf(x)
+    square = arith.mulf(size, size)
+    root = arith.addf(ops.sqrt(arith.addf(square, b.constant(1.0))), b.constant(1.0))
+    near = log1p(b, arith.addf(size, arith.divf(square, root)))
+    # Where the square overflows or the sum is the number itself, the logarithm of 2x.
+    far = arith.addf(log(b, size), b.constant(math.log(2)))
+    return b.unless_nan(x, ops.copysign(b.select(b.less(size, b.constant(1e8)), near, far), x))
+
+
+def acosh(b: Builder, x: Any) -> Any:
+    above = arith.subf(x, b.constant(1.0))
+    near = log1p(b, arith.addf(above, ops.sqrt(arith.mulf(above, arith.addf(x, b.constant(1.0))))))
+    far = arith.addf(log(b, x), b.constant(math.log(2)))
+    result = b.select(b.less(b.constant(1e8), x), far, near)
+    return b.select(b.less(x, b.constant(1.0)), b.constant(math.nan), result)
+
+
+def atanh(b: Builder, x: Any) -> Any:
+    size = ops.absf(x)
+    ratio = arith.divf(arith.addf(size, size), arith.subf(b.constant(1.0), size))
+    return b.unless_nan(x, ops.copysign(arith.mulf(b.constant(0.5), log1p(b, ratio)), x))
+
+
 def erfc(b: Builder, x: Any) -> Any:
     size = ops.absf(x)
     bounded = _clamp(b, size, 0.0, 28.0)
@@ -351,7 +375,7 @@ def remainder(b: Builder, x: Any, y: Any) -> Any:
 FUNCTIONS: dict[str, Function] = {
     f"math.{function.__name__}": function
     for function in (
-        exp, expm1, exp2, log, log2, log10, log1p, tanh, sinh, cosh, sin, cos, tan, atan, atan2, asin, acos, erf, erfc,
-        rsqrt, cbrt, powf,
+        exp, expm1, exp2, log, log2, log10, log1p, tanh, sinh, cosh, sin, cos, tan, atan, atan2, asin, acos, asinh,
+        acosh, atanh, erf, erfc, rsqrt, cbrt, powf,
     )
 } | {"arith.remf": remainder}  # fmt: skip

@@ -46,7 +46,7 @@ class _Value:
         return str(self.stage.text(self.value))
 
 
-class MtiaBackend(BaseBackend):  # type: ignore[misc]
+class MtiaBackend(BaseBackend):  # type: ignore[misc, unused-ignore]
     """Compiles a kernel for the chip that the target's `arch` names."""
 
     binary_ext = "elf"
@@ -94,7 +94,9 @@ class MtiaBackend(BaseBackend):  # type: ignore[misc]
 
     def get_module_map(self) -> dict[str, ModuleType]:
         """Device libraries by the name kernels import them under."""
-        return {}
+        from mtia.runtime.triton_backend import libdevice
+
+        return {"triton.language.extra.libdevice": libdevice}
 
     def load_dialects(self, context: Any) -> None:
         """Nothing: our dialects live in another MLIR."""

@@ -89,7 +89,7 @@ def _runtime_values(kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:
     return found
 
 
-class MtiaDriver(DriverBase):  # type: ignore[misc]
+class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
     """One simulated chip: `MTIA_TARGET` names it, otherwise MTIA 200.
 
     `memory_state` is the state launches start in (`cold` or `llc`), `last` the result of the latest launch.

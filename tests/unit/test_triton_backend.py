@@ -13,6 +13,7 @@ tl = pytest.importorskip("triton.language")
 
 from mtia.runtime import launch as launch_module  # noqa: E402
 from mtia.runtime.faults import MachineTrap  # noqa: E402
+from triton.language.extra import libdevice  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -157,3 +158,21 @@ def test_empty_grid_and_no_tensors() -> None:
     x = torch.ones(4)
     add_kernel[(0,)](x, x, x, 4, BLOCK=16)
     assert torch.equal(x, torch.ones(4))
+
+
+@triton.jit
+def library_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
+    offsets = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + offsets)
+    y = libdevice.tanh(x) + libdevice.pow(libdevice.abs(x), libdevice.abs(x)) + libdevice.atan2(x, x + 2.0)
+    tl.store(out_ptr + offsets, tl.where(libdevice.isnan(y), 0.0, y))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_device_library(dtype: str) -> None:
+    x = torch.linspace(-3, 3, 128, dtype=torch.float64).to(getattr(torch, dtype))
+    out = torch.zeros_like(x)
+    library_kernel[(1,)](x, out, BLOCK=128)
+    w = x.double()
+    want = w.tanh() + w.abs() ** w.abs() + torch.atan2(w, w + 2)
+    assert (out.double() - want).abs().max() < (1e-5 if dtype == "float32" else 2e-2)
