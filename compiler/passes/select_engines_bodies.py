@@ -217,13 +217,40 @@ class BodyTranslator:
         if view is None:
             element = self.stored_types.get(result, element)
             check_type(element)
-            view = self.temporary(element)
+            view = self.reusable(operands, result, element) or self.temporary(element)
         name = ("mtia.simd_unary", "mtia.simd_binary", "mtia.simd_ternary")[len(operands) - 1]
         sources = [self.source(operand) for operand in operands]
         self.emit(name, [*sources, self.memref(view)], [], kind=ir.StringAttr.get(kind))
         if result is not None and len(list(result.uses)) == 1:
             self.temporaries.add(result)
         return Tile(view)
+
+    def reusable(self, operands: Sequence[Operand], result: Any, element: Any) -> View | None:
+        """The buffer of an operand that nothing reads later, so that the command may work in place."""
+        if result is None:
+            return None
+        sources = self.fused.get(result.owner.operation, tuple(result.owner.operands))
+        for value, operand in zip(sources, operands, strict=False):
+            if value in self.temporaries and isinstance(operand, Tile) and operand.view.element == element:
+                return operand.view
+        return None
+
+    def work_in_place(self, operations: Sequence[Any]) -> None:
+        """Chains that end in a buffer which no operand shares are computed in it from their beginning."""
+        for op in reversed(operations):
+            if not len(op.results) or op.results[0] not in self.private or op.name not in HANDLERS:
+                continue
+            destination = self.destinations[op.results[0]]
+            for value in op.operands:
+                owner = value.owner
+                if isinstance(owner, ir.Block) or owner.operation.block != op.block or value in self.destinations:
+                    continue
+                if owner.name not in HANDLERS or len(list(value.uses)) != 1:
+                    continue
+                if self.stored_types.get(value, value.type) == destination.element:
+                    self.destinations[value] = destination
+                    self.private.add(value)
+                    break
 
     def fold_narrowing(self, operations: Sequence[Any]) -> None:
         """A value that is only narrowed is stored narrow by the command that computes it (one rounding either way)."""

@@ -156,6 +156,7 @@ def bind(op: Any, tiles: Tiles, body: BodyTranslator) -> None:
 def translate_operations(operations: list[Any], tiles: Tiles, body: BodyTranslator) -> None:
     body.fold_narrowing(operations)
     body.fold_products(operations)
+    body.work_in_place(operations)
     for inner in operations:
         if inner.name == "linalg.index":
             dim = ir.IntegerAttr(inner.attributes["dim"]).value
