@@ -83,6 +83,9 @@ def launch(
         program = elf.load(program)
     shape = _grid(grid)
     words = encode_arguments(program, args)
+    made_for = program.metadata.get("chip") or device.chip.name
+    if made_for != device.chip.name:
+        raise UserError(f"{program.kernel} was compiled for {made_for}, the device is {device.chip.name}")
     if state not in ("cold", "llc"):
         raise UserError(f"unknown memory state '{state}'; accepted: cold, llc")
     harts = cores if cores is not None else program.cores

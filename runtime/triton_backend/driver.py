@@ -19,6 +19,7 @@ __all__ = ["MtiaDriver"]
 BACKEND = "mtia"
 DEFAULT_TARGET = "mtia200"
 ANY_WARPS = 1 << 30  # Triton compares warps with this: they mean nothing here
+_NUMBERS: dict[str, int] = {}  # of the chips seen in this process
 
 
 def _gpu_is_there() -> bool:
@@ -154,8 +155,8 @@ class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
         return GPUTarget(BACKEND, self.target, 1)
 
     def get_current_device(self) -> int:
-        """There is one device."""
-        return 0
+        """A number for the chip: Triton keeps a kernel's executables by device, and each is for one chip."""
+        return _NUMBERS.setdefault(self.target, len(_NUMBERS))
 
     def set_current_device(self, device: int) -> None:
         """There is one device."""

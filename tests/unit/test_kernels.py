@@ -204,7 +204,12 @@ def test_every_other_column_by_stride(driver: Any) -> None:
 
 def test_autotune_over_circular_buffers_and_cores(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     grids, real = [], launch_module.launch
-    monkeypatch.setattr(launch_module, "launch", lambda d, p, grid, *a, **k: grids.append(grid) or real(d, p, grid, *a, **k))
+
+    def counted(device: Any, program: Any, grid: Any, *rest: Any, **options: Any) -> Any:
+        grids.append(grid)
+        return real(device, program, grid, *rest, **options)
+
+    monkeypatch.setattr(launch_module, "launch", counted)
     case = kernel_cases.add_case(40_000, 128)
     configs = [
         triton.Config({"BLOCK_SIZE": block, "use_dual_core": dual, "cb_multiplier": slots})
