@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from machine_rig import Rig, Script
+from mtia.isa import chip as chip_module
 from mtia.runtime.machine.engine import Fast
+from mtia.runtime.machine.memory import flush_llc
 from mtia.runtime.machine.state import ENDED, WAIT_QUEUE
 
 
@@ -249,7 +253,7 @@ def test_barrier_that_not_all_reach(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("script", "cause", "text"),
     [
-        (Script().cb(0, 4096, 64, 1).local(0, 0, (1, 17)), "BOUNDS", "operand 1 reaches outside its memory: 0x0 of 0x40"),
+        (Script().cb(0, 4096, 64, 1).local(0, 0, (1, 17)), "BOUNDS", "reaches outside its memory: 0x0 of 0x40"),
         (Script().cb(0, 4096, 64, 1).local(0, 0, (1, 16), offset=4), "BOUNDS", "0x4 of 0x40"),
         (Script().cb(0, 4096, 64, 1).local(0, 0, (2, 8), strides=(-32, 4)), "BOUNDS", "operand 1"),
         (Script().local(0, 5, (1, 16)), "BUFFER", "circular-buffer misuse, operand 1: 5 of 0"),
@@ -297,3 +301,55 @@ def test_reference_and_native_agree() -> None:
         waits = [rig.host.pe(pe).engines[0].wait_dram for pe, _ in scripts]
         seen.append((rig.cycles, counted, waits, [rig.get(place, c).tobytes() for place, c in results]))
     assert seen[0] == seen[1] == seen[2]
+
+
+def test_harts_at_different_barriers(rig: Rig) -> None:
+    trap = rig.trap(rig.run({(0, 0): Script().do("xm.barrier", 1), (1, 0): Script().do("xm.barrier", 2)}))
+    assert (trap.cause, trap.pe) == ("DEADLOCK", 1)
+    assert "harts meet at different barriers, 2 and 1" in str(trap)
+
+
+def test_prefetch_fills_the_cache(rig: Rig) -> None:
+    src = rig.put(np.zeros(4096, np.uint8))
+    s = Script().remote(1, src, [(4096, 1)], "u8").do("xm.dma.pre", gd=1).do("xm.wait")
+    s.cb(0, 4096, 4096, 1).local(0, 0, (1, 4096), "u8").do("xm.dma.in", d=0, gd=1)
+    assert rig.run({(0, 0): s}) == ENDED
+    engine = rig.host.pe(0).engines[0]
+    assert (engine.llc_misses, engine.llc_hits) == (64, 64)
+    assert rig.host.machine.dram_reads == 4096
+
+
+def test_scratch_part_of_the_sram(rig: Rig) -> None:
+    """Data goes to the LLS and back; DRAM is not touched."""
+    x = np.arange(64, dtype=np.int32)
+    src, lls = rig.put(x), 0x10_0000_0000
+    s = Script().cb(0, 4096, 256, 2).local(0, 0, (1, 64), "i32").local(1, 0, (1, 64), "i32", slot=1)
+    s.remote(2, src, [(64, 4)], "i32").remote(3, lls + 128, [(64, 4)], "i32")
+    s.do("xm.dma.in", d=0, gd=2).do("xm.dma.out", gd=3, s=0).do("xm.wait").do("xm.dma.in", d=1, gd=3)
+    assert rig.run({(0, 0): s}) == ENDED
+    assert np.array_equal(rig.ls(0, 4096 + 256, x), x)
+    assert (rig.host.machine.dram_reads, rig.host.machine.dram_writes) == (256, 0)
+
+
+def test_a_small_cache_writes_back(tmp_path: Path) -> None:
+    """A chip with 1 MiB of cache writes 2 MiB: evictions and the flush bring every byte to DRAM once."""
+    text = (Path(chip_module.__file__).parent / "targets" / "mtia200.toml").read_text()
+    for key, value in (("bytes = { value = 268_435_456", 1 << 20), ("lls_bytes = { value = 67_108_864", 0)):
+        assert key in text
+        text = text.replace(key, f"{key.split(' = ')[0]} = {{ value = {value}")
+    file = tmp_path / "small.toml"
+    file.write_text(text)
+    rig = Rig("fast", str(file))
+    tile, count = 16384, 128
+    dst = rig.put(np.zeros(1), 1 << 20)
+    s = Script().cb(0, 4096, tile, 1).local(0, 0, (1, tile), "u8").remote(1, dst, [(tile, 1)], "u8", inc=tile)
+    for _ in range(count):
+        s.do("xm.dma.out", s=0, gd=1)
+    assert rig.run({(0, 0): s}) == ENDED
+    m = rig.host.machine
+    assert m.evictions >= 1024
+    assert 0 < m.dram_writes < tile * count
+    end = flush_llc(m, m.time)
+    assert m.dram_writes == tile * count
+    assert m.dram_reads == 0
+    assert end >= rig.cycles

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -333,3 +334,54 @@ def test_reading_what_nobody_wrote(device: Device, interpreter: str) -> None:
     launch(device, code, (1,), (buffer,), interpreter=interpreter).check()
     careless = program(".globl _start_k\n_start_k:\n" + unit, "*fp32")
     launch(device, careless, (1,), (buffer,), interpreter=interpreter, strict=False).check()
+
+
+def test_python_does_not_run_between_commands(device: Device) -> None:
+    """The host makes the same number of Python calls for 10 commands as for 1000."""
+    text = """
+.globl _start_k
+_start_k:
+  ld t3, 40(a0)
+  li t4, 0x2000
+  li t5, 1
+  slli t5, t5, 32
+  addi t5, t5, 256
+  xm.cb.init cb0, t4, t5
+  li t6, 0x100
+  xm.td.local td0, t6, zero
+  li t4, 64
+  slli t4, t4, 32
+  addi t4, t4, 1
+  li t5, 4
+  slli t5, t5, 32
+  xm.td.shape td0, t4, t5
+  ld t0, 32(a0)
+  li t6, 0x100
+  xm.gd.base td1, t0, t6
+  li t5, 64
+  li t4, 4
+  xm.gd.dim td1, t5, t4, 0
+again:
+  xm.dma.in td0, td1
+  addi t3, t3, -1
+  bnez t3, again
+  ret
+"""
+    code, buffer = program(text, "*fp32", "i32"), device.alloc(256)
+
+    def calls(count: int) -> int:
+        made = [0]
+
+        def note(frame: Any, event: str, arg: Any) -> None:
+            made[0] += event == "call"
+
+        sys.setprofile(note)
+        try:
+            result = launch(device, code, (64,), (buffer, count)).check()
+        finally:
+            sys.setprofile(None)
+        assert result.counters["total"]["units"]["fi.in"]["commands"] == 64 * count
+        return made[0]
+
+    calls(1)
+    assert abs(calls(1000) - calls(10)) <= 2  # waiting for the thread may take a call more
