@@ -274,9 +274,6 @@ def test_shapes() -> None:
 @pytest.mark.parametrize("n", [2, 8, 16])
 def test_sort(n: int) -> None:
     sort = kernels("corners").sort
-    if on_machine and n == 16:
-        pytest.xfail("stage memref is right; what follows mixes up buffers when there are more than the circular ones")
-
     x, out = floats(n), np.zeros(n, np.float32)
     launch(compiled(sort, "*fp32 *fp32", N=n), [1], x, out)
     np.testing.assert_array_equal(out, np.sort(x))
