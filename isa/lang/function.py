@@ -57,11 +57,6 @@ class Fn:
         return f"<fn {self.name}>"
 
     @property
-    def symbol(self) -> str:
-        """A name that no other function has."""
-        return f"{self.name}.{self.number}"
-
-    @property
     def definition(self) -> ast.FunctionDef:
         """The function's syntax tree."""
         line = self.python.__code__.co_firstlineno

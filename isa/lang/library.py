@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -22,6 +24,7 @@ from .types import Scalar, Type, VoidType
 __all__ = ["Library", "build", "cache_folder", "sources_key"]
 
 _KEEP = 8  # builds of one library on disk
+_PARTS = 32  # of a library that is compiled in parts
 
 Roots = Mapping[str, Fn] | Iterable[Fn]
 
@@ -66,33 +69,77 @@ def _target_machine() -> Any:
     )
 
 
-def compile_text(text: str) -> bytes:
-    """IR text through LLVM's `-O3` to an object file."""
+def compile_text(text: str, quick: bool) -> bytes:
+    """IR text to an object file: `-O3`, or with half of the effort what is enough for short loops over one vector."""
     llvm = _llvm()
     module = llvm.parse_assembly(text)
     module.verify()
     machine = _target_machine()
-    options = llvm.create_pipeline_tuning_options(speed_level=1)
-    # Unrolling doubles the time to compile and gains nothing in bodies that are one vector wide.
-    options.loop_vectorization, options.slp_vectorization, options.loop_unrolling = True, False, False
+    options = llvm.create_pipeline_tuning_options(speed_level=1 if quick else 3)
+    options.loop_vectorization, options.slp_vectorization, options.loop_unrolling = True, not quick, not quick
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     code: bytes = machine.emit_object(module)
     return code
 
 
+def compile_files(sources: list[str]) -> None:
+    """What a helper process does: each IR file to an object file beside it."""
+    for source in map(Path, sources):
+        source.with_suffix(".o").write_bytes(compile_text(source.read_text(), quick=True))
+
+
+def _compile_parts(functions: dict[str, Fn]) -> list[bytes]:
+    """Compile in parts, each kept on disk under its text, in processes (LLVM's bindings hold one lock per process)."""
+    from .llvm_emitter import module_text
+
+    texts = [module_text(functions, part, _PARTS) for part in range(_PARTS)]
+    kept = [_part_file(text) for text in texts]
+    found = [_read_bytes(file) for file in kept]
+    with tempfile.TemporaryDirectory() as folder:
+        sources = [Path(folder, f"{part}.ll") for part in range(_PARTS)]
+        missing = [part for part in range(_PARTS) if found[part] is None]
+        for part in missing:
+            sources[part].write_text(texts[part])
+        _in_processes([str(sources[part]) for part in missing])
+        for part in missing:
+            found[part] = code = sources[part].with_suffix(".o").read_bytes()
+            _write_bytes(kept[part], code)
+    return [code for code in found if code is not None]
+
+
+def _part_file(text: str) -> Path:
+    digest = hashlib.sha256(f"{_host_key()}\n{text}".encode()).hexdigest()[:32]
+    return cache_folder() / "parts" / f"part-{digest}.o"
+
+
+def _in_processes(sources: list[str]) -> None:
+    """Compile files, as many at once as there are cores."""
+    count = min(os.cpu_count() or 1, len(sources))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    program = f"import sys; from {__name__} import compile_files; compile_files(sys.argv[1:])"
+    running = [
+        subprocess.Popen([sys.executable, "-c", program, *sources[k::count]], env=environment) for k in range(count)
+    ]
+    if any([process.wait() != 0 for process in running]):
+        raise RuntimeError("compiling native code failed")
+
+
 class Library:
     """Native functions: `addr`, `call` by ctypes, and `py`, the same function's reference."""
 
-    def __init__(self, names: list[str], code: bytes, functions: Callable[[], dict[str, Fn]]) -> None:
+    def __init__(self, names: list[str], codes: list[bytes], functions: Callable[[], dict[str, Fn]]) -> None:
         llvm = _llvm()
         self._functions = functions
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        for code in codes:
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
-        table = self._engine.get_global_value_address("mtia.table")
-        addresses = (ctypes.c_uint64 * len(names)).from_address(table)
-        self.addresses: dict[str, int] = dict(zip(names, addresses, strict=True))
+        self.addresses: dict[str, int] = {}
+        for part in range(len(codes)):
+            own = names[part :: len(codes)]
+            table = self._engine.get_global_value_address(f"mtia.table.{part}")
+            self.addresses |= zip(own, (ctypes.c_uint64 * len(own)).from_address(table), strict=True)
         self._calls: dict[str, tuple[Any, list[Type]]] = {}
 
     def addr(self, name: str) -> int:
@@ -140,23 +187,24 @@ def _ctype(kind: Type) -> Any:
     return ctypes.c_uint64
 
 
-def build(roots: Roots | Callable[[], Roots], name: str, key: str | None = None) -> Library:
+def build(roots: Roots | Callable[[], Roots], name: str, key: str | None = None, quick: bool = False) -> Library:
     """Native code of the functions given and of all they call, compiled or from the cache on disk.
 
     `name` names the cache file. With a `key` (see `sources_key`) that stands for everything the functions depend on, a
     cached build needs no look at them, and `roots` may be a callable that makes them; without, the IR text is the key.
+    `quick` compiles thousands of small functions on all cores with less effort for each.
     """
     functions = functools.cache(lambda: _named(roots() if callable(roots) else roots))
     text = None
     if key is None:
         text = _text(functions())
         key = text
-    digest = hashlib.sha256(f"{_host_key()}\n{key}".encode()).hexdigest()[:32]
+    digest = hashlib.sha256(f"{_host_key()}\n{key}\n{quick}".encode()).hexdigest()[:32]
     file = cache_folder() / f"{name}-{digest}.o"
     cached = _read(file)
     if cached is None:
-        code = compile_text(text or _text(functions()))
-        cached = list(functions()), code
+        codes = _compile_parts(functions()) if quick else [compile_text(text or _text(functions()), False)]
+        cached = list(functions()), codes
         _write(file, *cached)
     return Library(*cached, functions)
 
@@ -177,23 +225,40 @@ def _text(functions: dict[str, Fn]) -> str:
     return module_text(functions)
 
 
-def _read(file: Path) -> tuple[list[str], bytes] | None:
+def _read(file: Path) -> tuple[list[str], list[bytes]] | None:
+    data = _read_bytes(file)
+    if data is None:
+        return None
     try:
-        data = file.read_bytes()
-        size = int.from_bytes(data[:8], "little")
-        names: list[str] = json.loads(data[8 : 8 + size])
-        return names, data[8 + size :]
-    except (OSError, ValueError):
+        start = 8 + int.from_bytes(data[:8], "little")
+        head = json.loads(data[8:start])
+        codes = []
+        for size in head["sizes"]:
+            codes.append(data[start : start + size])
+            start += size
+        return head["names"], codes
+    except (ValueError, KeyError, TypeError):
         return None
 
 
-def _write(file: Path, names: list[str], code: bytes) -> None:
+def _write(file: Path, names: list[str], codes: list[bytes]) -> None:
+    head = json.dumps({"names": names, "sizes": [len(code) for code in codes]}).encode()
+    _write_bytes(file, len(head).to_bytes(8, "little") + head + b"".join(codes))
+
+
+def _read_bytes(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
+
+
+def _write_bytes(file: Path, data: bytes) -> None:
     """Put a whole file in place at once; a cache that cannot be written only costs time."""
-    head = json.dumps(names).encode()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as out:
-            out.write(len(head).to_bytes(8, "little") + head + code)
+            out.write(data)
         os.replace(out.name, file)
         _prune(file)
     except OSError:
@@ -204,5 +269,5 @@ def _prune(file: Path) -> None:
     """Forget the oldest builds of the same library."""
     stem = file.name.rpartition("-")[0]
     builds = sorted(file.parent.glob(f"{stem}-*.o"), key=lambda f: f.stat().st_mtime, reverse=True)
-    for old in builds[_KEEP:]:
+    for old in builds[_KEEP * (_PARTS if stem == "part" else 1) :]:
         old.unlink(missing_ok=True)

@@ -43,26 +43,35 @@ def _extended(kind: Type) -> str:
     return ""
 
 
-def module_text(roots: dict[str, Fn]) -> str:
-    """The IR of the functions named and of all they reach; `table` lists the roots' addresses in order."""
+def module_text(roots: dict[str, Fn], part: int = 0, parts: int = 1) -> str:
+    """The IR of the functions named and of all they reach, or of one part of them.
+
+    Each part declares what another part defines; its `table` lists the addresses of its roots, every `parts`-th one.
+    """
     names: dict[int, str] = {}
     for name, fn in roots.items():
         names.setdefault(fn.number, name)
-    found: dict[int, Fn] = {}
-    queue = list(roots.values())
+    symbols = dict(names)
+    own = list(roots)[part::parts]
+    defined = {roots[name].number for name in own if names[roots[name].number] == name}
+    found: set[int] = set()
+    queue = [roots[name] for name in own]
     texts: list[str] = []
     intrinsics: set[str] = set()
     while queue:
         fn = queue.pop()
         if fn.number in found:
             continue
-        found[fn.number] = fn
-        emitter = _Function(fn, names)
+        found.add(fn.number)
+        emitter = _Function(fn, symbols, fn.number in names)
+        if fn.number in names and fn.number not in defined:
+            texts.append(emitter.declaration())
+            continue
         texts.append(emitter.text())
         intrinsics |= emitter.declared
         queue.extend(emitter.reached)
-    table = ", ".join(f"ptr @{quoted(names[fn.number])}" for fn in roots.values())  # one function may have many names
-    texts.append(f"@mtia.table = constant [{len(roots)} x ptr] [{table}]")
+    table = ", ".join(f"ptr @{quoted(names[roots[name].number])}" for name in own)
+    texts.append(f"@mtia.table.{part} = constant [{len(own)} x ptr] [{table}]")
     return "\n".join([*texts, *sorted(intrinsics)]) + "\n"
 
 
@@ -74,10 +83,11 @@ def quoted(name: str) -> str:
 class _Function(IRNumerics):
     """Writes one function."""
 
-    def __init__(self, fn: Fn, names: dict[int, str]) -> None:
+    def __init__(self, fn: Fn, symbols: dict[int, str], root: bool) -> None:
         super().__init__()
         self.fn = fn
-        self.names = names
+        self.symbols = symbols  # by function number; helpers are numbered in the order they are met
+        self.root = root
         self.reached: list[Fn] = []
         self.entry: list[str] = []
         self.loops: list[tuple[str, str]] = []
@@ -86,14 +96,10 @@ class _Function(IRNumerics):
 
     def symbol(self, fn: Fn) -> str:
         self.reached.append(fn)
-        return "@" + quoted(self.names.get(fn.number, fn.symbol))
+        return "@" + quoted(self.symbols.setdefault(fn.number, f"{fn.name}.{len(self.symbols)}"))
 
     def text(self) -> str:
         body = self.fn.body
-        params = []
-        for k, (_, kind) in enumerate(self.fn.params):
-            noalias = " noalias" if self.fn.cc == "handler" and ir_type(kind) == "ptr" else ""
-            params.append(f"{ir_type(kind)}{noalias}{_extended(kind)} %p{k}")
         for name, kind in body.variables.items():
             slot = f"%v{len(self.slots)}"
             self.slots[name] = slot
@@ -105,12 +111,23 @@ class _Function(IRNumerics):
         self.block(body.statements)
         if not self.closed:
             self.line("ret void" if self.fn.result is void else "unreachable")
-        linkage = "" if self.fn.number in self.names else "internal "
+        linkage = "" if self.root else "internal "
         inline = {"always": " alwaysinline", "never": " noinline", None: ""}[self.fn.inline]
-        result = f"{_extended(self.fn.result).strip()} {ir_type(self.fn.result)}"
-        prototype = f"{linkage}{_CC[self.fn.cc]}{result} {self.symbol(self.fn)}({', '.join(params)})"
-        head = f"define {prototype} nounwind{inline} {{"
+        head = f"define {linkage}{self.prototype(named=True)} nounwind{inline} {{"
         return "\n".join([head, "entry:", *self.entry, *self.lines, "}"])
+
+    def prototype(self, named: bool) -> str:
+        """Convention, result, symbol and parameters."""
+        params = []
+        for k, (_, kind) in enumerate(self.fn.params):
+            noalias = " noalias" if self.fn.cc == "handler" and ir_type(kind) == "ptr" else ""
+            params.append(f"{ir_type(kind)}{noalias}{_extended(kind)}" + (f" %p{k}" if named else ""))
+        result = f"{_extended(self.fn.result).strip()} {ir_type(self.fn.result)}"
+        return f"{_CC[self.fn.cc]}{result} {self.symbol(self.fn)}({', '.join(params)})"
+
+    def declaration(self) -> str:
+        """The function as one that another part defines."""
+        return f"declare {self.prototype(named=False)} nounwind"
 
     # Text
 

@@ -50,9 +50,9 @@ def functions() -> dict[str, Fn]:
 def native() -> Library:
     """The compiled handlers, from the cache on disk when nothing they are made of has changed."""
     isa, here = Path(isa_package.__file__).parent, Path(__file__).parent
-    made_of = ("lang", "riscv", "xmtia", "state.py", "table.py", "operands.py")
-    key = sources_key(*(isa / name for name in made_of), here / "hart_handlers.py", here / "state.py")
-    return build(functions, "hart", key)
+    parts = [isa / name for name in ("lang", "riscv", "xmtia", "state.py", "table.py", "operands.py")]
+    key = sources_key(*parts, here / "hart.py", here / "hart_handlers.py", here / "state.py")
+    return build(functions, "hart", key, quick=True)
 
 
 def reference_address(name: str) -> int:
