@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from mtia.isa import table
 from mtia.isa.chip import Chip
+from mtia.isa.errors import UserError
 from mtia.isa.state import Hart
 from mtia.isa.xmtia.state import TICKS, fill_chip_params
 
@@ -20,6 +21,7 @@ from .optable import op_of
 from .state import (
     HART_OFF,
     HARTS,
+    MAX_OUTSTANDING,
     NEVER,
     NO_UNIT,
     Block,
@@ -36,7 +38,7 @@ from .state import (
 __all__ = ["Host", "Region"]
 
 _MAP_NORESERVE = 0x4000  # Linux; not in the mmap module of every Python
-EVENTS_PER_PE = 64
+OTHER_EVENTS = 16  # of a PE at once, beside its DMA commands: harts, units, DMA steps
 RECENT = 8192  # at most that many lines are remembered per row and column for coalescing (defined)
 
 
@@ -66,6 +68,9 @@ class Host:
 
     def __init__(self, chip: Chip, engine: Interpreter, dram: Region | None = None) -> None:
         self.chip, self.engine = chip, engine
+        for key in ("read_lines", "write_lines"):
+            if getattr(chip.fi, key) > MAX_OUTSTANDING:
+                raise UserError(f"'fi.{key}' of {chip.name} is {getattr(chip.fi, key)}; at most {MAX_OUTSTANDING}")
         self.regions: dict[str, Region] = {}
         self.machine: Any = Machine.view(self._region("machine", Machine.size))
         m = self.machine
@@ -73,7 +78,7 @@ class Host:
         blocks = max(chip.llc_bytes // (line * BLOCK_LINES), chip.sram.ways)
         m.pes = chip.pes
         m.pe = self._region("pes", Pe.size * chip.pes)
-        m.events = self._region("events", Event.size * EVENTS_PER_PE * (chip.pes + 1))
+        m.events = self._region("events", Event.size * (2 * chip.fi.commands + OTHER_EVENTS) * chip.pes)
         m.ops = self._region("ops", OpInfo.size * len(table.all()))
         self.regions["dram"] = dram or Region(chip.dram.bytes)
         m.dram = self.regions["dram"].addr

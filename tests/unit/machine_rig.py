@@ -114,21 +114,16 @@ class Rig:
         self.dram(address, array.nbytes)[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         return address
 
-    def dram(self, address: int, size: int) -> np.ndarray:
-        import ctypes
-
-        place = self.host.machine.dram + address - DRAM_BASE
-        return np.frombuffer((ctypes.c_ubyte * size).from_address(place), np.uint8)
+    def dram(self, address: int, size: int) -> Any:
+        return np.frombuffer(self.host.regions["dram"].bytes(address - DRAM_BASE, size), np.uint8)
 
     def get(self, address: int, like: np.ndarray) -> np.ndarray:
-        return self.dram(address, like.nbytes).view(like.dtype).reshape(like.shape).copy()
+        out: np.ndarray = self.dram(address, like.nbytes).view(like.dtype).reshape(like.shape).copy()
+        return out
 
-    def ls(self, pe: int, offset: int, like: np.ndarray) -> np.ndarray:
-        import ctypes
-
-        place = self.host.pe(pe).ls + offset
-        raw = np.frombuffer((ctypes.c_ubyte * like.nbytes).from_address(place), np.uint8)
-        return raw.view(like.dtype).reshape(like.shape)
+    def ls(self, pe: int, offset: int, like: np.ndarray) -> Any:
+        raw = self.host.regions["ls"].bytes(pe * self.chip.ls.bytes + offset, like.nbytes)
+        return np.frombuffer(raw, np.uint8).view(like.dtype).reshape(like.shape)
 
     def start(self, scripts: dict[tuple[int, int], Script]) -> None:
         for (pe, hart), script in scripts.items():
