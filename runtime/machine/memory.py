@@ -16,7 +16,11 @@ LLS_BASE = 0x10_0000_0000
 LS_BASE = 0x1000_0000
 TEXT_BASE = 0x4000_0000
 BLOCK_LINES = 16  # lines of one LLC block (defined)
+WHOLE_BLOCK = (1 << BLOCK_LINES) - 1
 BLOCK_SHIFT = 4
+# The LLC drains: a block that has been written whole goes to DRAM while its channels have little to do, and stays as a
+# clean one (defined; a write-back cache that keeps all dirty lines to the end would leave the channels idle meanwhile).
+DRAIN_LINES = 32  # lines that may wait in a channel
 CHANNEL_BYTES = 256  # consecutive bytes in one DRAM channel (defined)
 CHANNEL_SHIFT = 8
 TICK_SHIFT = 8
@@ -83,6 +87,18 @@ def write_back(m: Ptr[Machine], block_number: u64, dirty: u16, at: u64) -> None:
             c = spread((base + i * line_bytes) >> CHANNEL_SHIFT, m.channel_group, m.channel_odd)
             reserve(addr(m.channel[c]), at, u64(m.chip.dram_line_ticks))
             m.dram_writes = m.dram_writes + line_bytes
+
+
+@fn
+def channels_are_quiet(m: Ptr[Machine], block_number: u64, at: u64) -> boolean:
+    """Whether every channel of a block has at most `DRAIN_LINES` lines waiting."""
+    base = block_number << u64(m.line_shift + BLOCK_SHIFT)
+    limit = at + DRAIN_LINES * u64(m.chip.dram_line_ticks)
+    for i in range(u64(0), u64(BLOCK_LINES)):
+        c = spread((base + (i << u64(m.line_shift))) >> CHANNEL_SHIFT, m.channel_group, m.channel_odd)
+        if m.channel[c] > limit:
+            return False
+    return True
 
 
 @fn
@@ -157,6 +173,9 @@ def llc_write(m: Ptr[Machine], e: Ptr[Engine], offset: u64, whole: boolean, at: 
                 b.ready = fetched
         b.valid = b.valid | bit
     b.dirty = b.dirty | bit
+    if b.dirty == WHOLE_BLOCK and channels_are_quiet(m, line >> BLOCK_SHIFT, at):
+        write_back(m, line >> BLOCK_SHIFT, b.dirty, at)
+        b.dirty = 0
     return at + (u64(m.chip.sram_latency) << TICK_SHIFT)
 
 
