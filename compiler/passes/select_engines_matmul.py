@@ -27,6 +27,7 @@ __all__ = ["find_accumulators", "is_contraction", "select_matmul"]
 VIEW_OPS = frozenset(("memref.reinterpret_cast", "memref.collapse_shape", "memref.expand_shape", "memref.subview"))
 WIDENINGS = frozenset(("arith.extf", "arith.extsi"))
 F32 = "f32"
+STAGE_SHARE = 4  # this part of the accumulators is for products whose sums live in local memory
 # whether a loop moves a, b and the accumulator
 LOOP_KINDS = {
     (True, False, True): "m",
@@ -172,7 +173,7 @@ def multiply_staged(selection: Selection, a: View, b: View, acc: View, zero: boo
     """A product whose sums live in local memory: accumulate rows that fit the reduction engine, then drain them."""
     rows, cols = acc.shape
     element = ir.IntegerType.get_signless(32) if str(acc.element) == "i32" else ir.F32Type.get()
-    most = selection.chip.re.bytes // 4
+    most = selection.chip.re.bytes // STAGE_SHARE
     step = rows
     while step * cols * 4 > most:
         if step % 2:
@@ -202,31 +203,55 @@ def space_attribute(space: int) -> Any:
 
 def find_accumulators(selection: Selection) -> None:
     """Move buffers into the accumulators where every use of them is one that the reduction engine serves."""
-    left = selection.chip.re.bytes
-    seen = set()
+    capacity = selection.chip.re.bytes
+    chosen: dict[Any, int] = {}
+    staged = False
     for op in contractions(selection.function.regions[0]):
         structure = structure_of(op)
         domain = domain_of(structure, op, selection.views) if structure else None
-        if domain is None:
-            continue
-        root = selection.views.root(op.operands[2])
-        if root in seen:
-            continue
-        seen.add(root)
         try:
-            product = product_of(collapse(domain))
+            product = product_of(collapse(domain)) if domain else None
         except NotOnEngine:
             continue
-        size = 4 * product.acc.shape[0] * product.acc.shape[1]
-        if not engine_reason(selection, product):
-            split_versions(op, selection.views)
-        if engine_reason(selection, product) or str(product.acc.element) == "i32" or size > left:
+        if product is None or engine_reason(selection, product):
             continue
-        if isinstance(root.owner, ir.Block) or root.owner.name != "memref.alloc" or root.type.rank != 2:
+        split_versions(op, selection.views)
+        root = selection.views.root(op.operands[2])
+        if root in chosen:
             continue
-        if memory_space(root.type) == LOCAL and str(product.acc.element) == F32 and serves(selection, root, root):
-            retype(root)
-            left -= size
+        if not accumulates(selection, product, root):
+            staged = True
+            continue
+        chosen[root] = 4 * product.acc.shape[0] * product.acc.shape[1]
+    if staged or bytes_needed(chosen) > capacity:
+        capacity -= capacity // STAGE_SHARE
+    for root in list(chosen):
+        if bytes_needed(chosen) <= capacity:
+            break
+        del chosen[root]
+    for root in chosen:
+        retype(root)
+
+
+def accumulates(selection: Selection, product: Product, root: Any) -> bool:
+    """Whether a product's sums are a whole f32 buffer that only the reduction engine's operations use."""
+    if isinstance(root.owner, ir.Block) or root.owner.name != "memref.alloc" or root.type.rank != 2:
+        return False
+    if memory_space(root.type) != LOCAL or str(product.acc.element) != F32:
+        return False
+    return serves(selection, root, root)
+
+
+def bytes_needed(chosen: dict[Any, int]) -> int:
+    """Bytes of accumulators; the loops of a kernel follow each other and share theirs."""
+    outside, inside = 0, dict[Any, int]()
+    for root, size in chosen.items():
+        block = root.owner.operation.block
+        if block.owner.operation.name == "func.func":
+            outside += size
+        else:
+            inside[block] = inside.get(block, 0) + size
+    return outside + max(inside.values(), default=0)
 
 
 def contractions(region: Any) -> list[Any]:
