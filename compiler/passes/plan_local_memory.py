@@ -45,6 +45,7 @@ VIEW_OPS = frozenset(
         "memref.memory_space_cast",
     )
 )
+ELEMENTWISE = frozenset(("mtia.simd_unary", "mtia.simd_binary", "mtia.simd_ternary"))
 UNITS = {
     "mtia.dma_in": "in",
     "mtia.dma_out": "out",
@@ -79,6 +80,8 @@ class Buffer:
     units: set[str]
     start: int
     end: int
+    first: Any = None  # the operation of its block that uses it first, and the last one
+    last: Any = None
     offset: int = 0
 
 
@@ -160,6 +163,8 @@ class Lives:
         start = self.first[alloc]
         buffer = Buffer(alloc, buffer_bytes(value.type), memory_space(value.type), alloc.block, set(), start, start)
         self.follow(value, buffer)
+        if buffer.first is not None:
+            buffer.start = self.first[buffer.first]
         self.buffers.append(buffer)
 
     def follow(self, value: Any, buffer: Buffer) -> None:
@@ -173,7 +178,27 @@ class Lives:
                 buffer.units.add(UNITS.get(op.name, "hart"))
             while op.block != buffer.block:
                 op = op.block.owner.operation
-            buffer.end = max(buffer.end, self.last[op])
+            if buffer.first is None or self.first[op] < self.first[buffer.first]:
+                buffer.first = op
+            if self.last[op] > buffer.end:
+                buffer.end, buffer.last = self.last[op], op
+
+
+def in_place(old: Buffer, new: Buffer) -> bool:
+    """Whether the last command that reads one buffer may write the other over it, element by element."""
+    op = old.last
+    if op is None or op != new.first or op.name not in ELEMENTWISE or old.bytes != new.bytes:
+        return False
+    mine = (old.alloc.results[0], new.alloc.results[0])
+    windows = set()
+    for value in op.operands:
+        root = value
+        while not isinstance(root.owner, ir.Block) and root.owner.name in VIEW_OPS:
+            root = root.owner.operands[0]
+        if root in mine:
+            strides, offset = value.type.get_strides_and_offset()
+            windows.add((tuple(value.type.shape), tuple(strides), offset))
+    return len(windows) == 1 and next(iter(windows))[2] == 0
 
 
 def pack(buffers: Iterable[Buffer]) -> int:
@@ -182,7 +207,11 @@ def pack(buffers: Iterable[Buffer]) -> int:
     total = 0
     for buffer in sorted(buffers, key=lambda item: item.start):
         offset = 0
-        living = [other for other in placed if other.end >= buffer.start and other.start <= buffer.end]
+        living = [
+            other
+            for other in placed
+            if other.end >= buffer.start and other.start <= buffer.end and not in_place(other, buffer)
+        ]
         for other in sorted(living, key=lambda item: item.offset):
             if offset + buffer.bytes <= other.offset:
                 break
