@@ -6,7 +6,7 @@
 // CHECK-DAG: llvm.mlir.constant(32 : i64)
 // CHECK-DAG: llvm.mlir.constant(40 : i64)
 // LL-LABEL: define void @_start_scale(i64 %0) #0
-func.func @scale(%x: memref<?xf32, 1>, %s: f32, %n: i64) {
+func.func @scale(%x: memref<?xf32, 1>, %s: f32, %n: i64) attributes {mtia.vector = true} {
   %c0 = arith.constant 0 : index
   %a = arith.constant 268500992 : i64
   %m = "pe.view"(%a) : (i64) -> memref<16xf32>

@@ -2,6 +2,6 @@
 
 func.func @f(%a: i64) {
   // CHECK: invalid-circular-buffer.mlir:5:{{[0-9]+}}: error: 'pe.cb_push' op `cb` must be a circular buffer
-  "pe.cb_push"() {cb = 16 : i64} : () -> ()
+  "pe.cb_push"() {cb = 32 : i64} : () -> ()
   return
 }
