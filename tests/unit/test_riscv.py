@@ -12,8 +12,9 @@ import pytest
 from mtia.isa import table
 from mtia.isa.asm import assemble, disassemble, render
 from mtia.isa.encode import encode
+from mtia.isa.pseudo import PSEUDO
 
-FEATURES = "+m,+a,+f,+d,+c,+v,+zfh,+zvfh,+zfbfmin,+zvfbfmin,+zvfbfwma,+zba,+zbb,+zbs,+zicond,+zifencei"
+FEATURES = "+m,+a,+f,+d,+c,+v,+zfh,+zvfh,+zfbfmin,+zvfbfmin,+zvfbfwma,+zba,+zbb,+zbs,+zicond,+zifencei,+zihintpause"
 MC = shutil.which("llvm-mc", path="/usr/lib/llvm-22/bin") or shutil.which("llvm-mc")
 needs_mc = pytest.mark.skipif(MC is None, reason="llvm-mc (LLVM 22) is not installed")
 
@@ -104,3 +105,30 @@ def test_every_row_round_trips() -> None:
         text = disassemble(word)
         assert text == render(row, values)
         assert assemble(text).text == word.to_bytes(row.size, "little"), text
+
+
+OPERANDS = {  # what stands for $1, $2, $3 of a pseudo-instruction, by the kind its first instruction has there
+    "x": ("a0", "a1", "a2"), "f": ("fa0", "fa1", "fa2"), "v": ("v8", "v16", "v24"), "csr": ("frm", "frm", "frm"),
+    "target": ("8", "8", "8"), "zimm": ("1", "2", "3"), "upper": ("0x12345", "0x12345", "0x12345"),
+}  # fmt: skip
+
+
+@needs_mc
+def test_pseudo_instructions_mean_what_llvm_means() -> None:
+    texts = []
+    for (name, count), rule in PSEUDO.items():
+        if rule == "constant" or "%" in rule or name in ("call", "tail", "zext.b"):
+            continue  # built from values or addresses; call and tail have LLVM's longer form
+        base = table.find(rule.split(";")[0].split()[0])
+        assert base is not None
+        written = re.findall(r"\$?\w+", rule.split(";")[0].partition(" ")[2])
+        elements = [element for element, _ in base.elements if element in base.by_name]
+        kinds = {text: base.by_name[element].kind.name for text, element in zip(written, elements, strict=False)}
+        args = [OPERANDS[kinds[f"${n + 1}"]][n] for n in range(count)]
+        if name.endswith("r.v"):
+            args[1] = "(a1)"
+        texts.append(f"{name} {', '.join(args)}".strip())
+    out = run_mc(["--show-encoding"], ".option exact\n" + "\n".join(texts) + "\n")
+    found = [bytes(int(b, 16) for b in m.split(",")) for m in re.findall(r"encoding: \[([0-9a-fx,]+)\]", out)]
+    assert len(found) == len(texts)
+    assert not [(t, theirs.hex()) for t, theirs in zip(texts, found, strict=True) if assemble(t).text != theirs]
