@@ -106,26 +106,29 @@ def _llvm(module: Any, job: Job) -> Any:
     return module
 
 
-def _features(job: Job) -> str:
-    """The features of the harts that run the kernel: those with a vector unit only, when it needs one."""
-    from mtia.compiler.backend.features import Hart, feature_string
+def _hart(job: Job) -> Any:
+    """The kind of hart a kernel is generated for: with vectors where all that run it have them."""
+    from mtia.compiler.backend.features import Hart
 
-    hart = job.options.chip.hart
-    vectors = job.metadata.get("vector", False) or hart.vector_mask == (1 << hart.count) - 1
-    return feature_string(Hart.PORTABLE if job.options.hart_only else Hart.VECTOR if vectors else Hart.SCALAR)
+    chip = job.options.chip.hart
+    vectors = chip.vector_mask == (1 << chip.count) - 1
+    if job.options.hart_only:
+        return Hart.PORTABLE if vectors else Hart.PORTABLE_SCALAR
+    return Hart.VECTOR if vectors or job.metadata.get("vector", False) else Hart.SCALAR
 
 
 def _ll(module: Any, job: Job) -> str:
     from mtia.compiler.passes.lower_pe_to_llvm import to_llvm_ir
 
-    return to_llvm_ir(module, _features(job))
+    return to_llvm_ir(module, _hart(job))
 
 
 def _elf(text: str, job: Job) -> bytes:
     from mtia.compiler.backend import linker, worker
+    from mtia.compiler.backend.features import feature_string
     from mtia.compiler.passes.lower_pe_to_llvm import ENTRY_PREFIX
 
-    code = worker.generate(text, _features(job), job.options.level)
+    code = worker.generate(text, feature_string(_hart(job)), job.options.level)
     return linker.link(code, ENTRY_PREFIX + job.metadata["kernel"], job.metadata, job.metadata.get("data_limit"))
 
 

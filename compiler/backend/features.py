@@ -15,7 +15,8 @@ VSCALE = VLEN // 64
 
 _SCALAR = ("m", "a", "f", "d", "c", "zfh", "zfbfmin", "zba", "zbb", "zbs")
 _VECTOR = ("v", "zvfh", "zvfbfmin", "zvfbfwma", "zvl512b")
-_PORTABLE = ("m", "a", "f", "d", "c", "zfh", "v", "zvl512b")
+_PORTABLE_SCALAR = ("m", "a", "f", "d", "c", "zfh")
+_PORTABLE = (*_PORTABLE_SCALAR, "v", "zvl512b")
 
 
 class Hart(Enum):
@@ -24,9 +25,15 @@ class Hart(Enum):
     SCALAR = "scalar"  # no vector unit: hart A of MTIA 200
     VECTOR = "vector"
     PORTABLE = "portable"  # RV64GCV and Zfh only: runs compiled kernels elsewhere, for example under qemu
+    PORTABLE_SCALAR = "portable scalar"  # the same without V
 
 
-_FEATURES = {Hart.SCALAR: _SCALAR, Hart.VECTOR: _SCALAR + _VECTOR, Hart.PORTABLE: _PORTABLE}
+_FEATURES = {
+    Hart.SCALAR: _SCALAR,
+    Hart.VECTOR: _SCALAR + _VECTOR,
+    Hart.PORTABLE: _PORTABLE,
+    Hart.PORTABLE_SCALAR: _PORTABLE_SCALAR,
+}
 
 
 def feature_string(hart: Hart) -> str:

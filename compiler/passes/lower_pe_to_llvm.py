@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mtia.compiler.backend.features import DATA_LAYOUT, TRIPLE, VSCALE
+from mtia.compiler.backend.features import DATA_LAYOUT, TRIPLE, VSCALE, Hart, feature_string
 from mtia.compiler.backend.literals import older_spelling
 from mtia.compiler.options import Options
 from mtia.compiler.passes.expand_math import expand_math
@@ -23,6 +23,7 @@ from mtia.isa.xmtia.codes import Info
 __all__ = ["ENTRY_PREFIX", "lower_pe_to_llvm", "to_llvm_ir"]
 
 ENTRY_PREFIX = "_start_"
+VECTOR_SUFFIX = ".vector"  # of the function that only harts with the vector unit enter
 ARGUMENT_OFFSET = 32  # of the first argument in the launch block (design, section 4)
 ARGUMENT_BYTES = 8
 UNKNOWN_SIZE = (1 << 63) - 1
@@ -43,6 +44,8 @@ def lower_pe_to_llvm(module: Any, options: Options) -> None:
             _make_entry(function)
             if options.hart_only:
                 _read_info_from_arguments(function)
+            elif "mtia.vector" in function.attributes:
+                _guard(function, options.chip.hart.vector_mask, options.chip.hart.count)
         _lower_operations(module)
         expand_math(module, options)
         # The layout decides the alignment of loads and stores in the translation.
@@ -68,6 +71,31 @@ def _make_entry(function: Any) -> None:
     attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get([i64], []))
     if "arg_attrs" in attributes:
         del attributes["arg_attrs"]
+
+
+def _guard(function: Any, vector_mask: int, harts: int) -> None:
+    """Where only some harts have vectors, end the others in an entry of its own.
+
+    Otherwise LLVM may put vector code before the branch that keeps them out, for example to make room for spills.
+    """
+    if vector_mask == (1 << harts) - 1:
+        return
+    i64 = ir.IntegerType.get_signless(64)
+    name = ir.StringAttr(function.attributes["sym_name"]).value
+    function.attributes["sym_name"] = ir.StringAttr.get(name + VECTOR_SUFFIX)
+    with ir.InsertionPoint(function), function.location:
+        entry = func.FuncOp(name, ([i64] * 3, []))
+        block = entry.add_entry_block()
+        with ir.InsertionPoint(block):
+            launch, _, core = block.arguments
+            mask = arith.shrui(arith.constant(i64, vector_mask), core)
+            has_vectors = arith.trunci(ir.IntegerType.get_signless(1), mask)
+            branch = ir.Operation.create("scf.if", operands=[has_vectors], regions=2)
+            with ir.InsertionPoint(branch.regions[0].blocks.append()):
+                callee = {"callee": ir.FlatSymbolRefAttr.get(name + VECTOR_SUFFIX)}
+                ir.Operation.create("func.call", operands=[launch], attributes=callee)
+                ir.Operation.create("scf.yield")
+            func.return_([])
 
 
 # The registers a program starts with after the launch block in a0 (design, section 4), by what `xm.rdinfo` calls them.
@@ -181,14 +209,26 @@ def _patchpoint(match: re.Match[str]) -> str:
     return f"call riscv_vector_cc {kind} {_SIGNATURE} {_PATCHPOINT}.{kind}({given})"
 
 
-def to_llvm_ir(module: Any, features: str) -> str:
-    """The LLVM IR text of a module in the LLVM dialect, for harts with the given LLVM features."""
+def _attributes(hart: Hart) -> str:
+    features = feature_string(hart)
+    vector = f" vscale_range({VSCALE},{VSCALE})" if "+v," in features else ""
+    return f'{{ nounwind "no-builtins" "target-features"="{features}"{vector} }}'
+
+
+def to_llvm_ir(module: Any, hart: Hart) -> str:
+    """The LLVM IR text of a module in the LLVM dialect, for a kind of hart.
+
+    Where a function exists for vector harts only, the others are for any hart.
+    """
     text = older_spelling(llvm.translate_module_to_llvmir(module.operation))
     text = _COMMAND.sub(_patchpoint, _COMMAND_DECLARATION.sub("", text))
     # Device memory and local memory share one address space of the hart.
     text = text.replace(" addrspace(1)", "")
+    is_split = f"{VECTOR_SUFFIX}(" in text
     text = re.sub(r"^(define [^{]*?)((?: !dbg ![0-9]+)? \{)$", r"\1 #0\2", text, flags=re.MULTILINE)
+    text = re.sub(rf"^(define .*{re.escape(VECTOR_SUFFIX)}\(.*) #0", r"\1 #1", text, flags=re.MULTILINE)
     declarations = "".join(f"declare {kind} {_PATCHPOINT}.{kind}{_SIGNATURE}\n" for kind in ("void", "i64"))
-    vector = f" vscale_range({VSCALE},{VSCALE})" if "+v," in features else ""
-    attributes = f'attributes #0 = {{ nounwind "no-builtins" "target-features"="{features}"{vector} }}\n'
+    attributes = f"attributes #0 = {_attributes(Hart.SCALAR if is_split else hart)}\n"
+    if is_split:
+        attributes += f"attributes #1 = {_attributes(hart)}\n"
     return text + declarations + attributes
