@@ -11,11 +11,13 @@ from typing import Any
 
 from mtia.compiler.options import Options
 from mtia.compiler.passes import hart_loops
-from mtia.compiler.passes.select_engines_bodies import CONVERSIONS, HANDLERS, BodyTranslator, NotOnEngine, check_type
+from mtia.compiler.passes.select_engines_bodies import CONVERSIONS, BodyTranslator
+from mtia.compiler.passes.select_engines_commands import HANDLERS
 from mtia.compiler.passes.select_engines_elementwise import select_elementwise, select_reduction
 from mtia.compiler.passes.select_engines_layout import turn_transfers
 from mtia.compiler.passes.select_engines_matmul import find_accumulators, is_contraction, select_matmul
 from mtia.compiler.passes.select_engines_moves import select_copy, select_transpose
+from mtia.compiler.passes.select_engines_operands import NotOnEngine, check_type
 from mtia.compiler.passes.select_engines_views import View, Views
 from mtia.dialects.mlir import ir, run_passes
 from mtia.dialects.mtia import ACCUMULATORS, GLOBAL, LOCAL, memory_space

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mtia.compiler.passes.select_engines_bodies import Affine, BodyTranslator, NotOnEngine, Tile, check_type
+from mtia.compiler.passes.select_engines_bodies import BodyTranslator
 from mtia.compiler.passes.select_engines_domain import Access, Domain, collapse, domain_of, structure_of
+from mtia.compiler.passes.select_engines_operands import Affine, NotOnEngine, Tile, check_type
 from mtia.compiler.passes.select_engines_views import View, create, loop_nest
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import ACCUMULATORS, GLOBAL, memory_space

@@ -6,7 +6,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from mtia.compiler.passes import hart_matmul
-from mtia.compiler.passes.select_engines_bodies import NotOnEngine
 from mtia.compiler.passes.select_engines_domain import Domain, collapse, domain_of, structure_of
 from mtia.compiler.passes.select_engines_elementwise import (
     is_neutral,
@@ -15,6 +14,7 @@ from mtia.compiler.passes.select_engines_elementwise import (
     rescale_factor,
 )
 from mtia.compiler.passes.select_engines_layout import split_versions
+from mtia.compiler.passes.select_engines_operands import NotOnEngine
 from mtia.compiler.passes.select_engines_views import View, create, loop_nest
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import ACCUMULATORS, LOCAL, memory_space

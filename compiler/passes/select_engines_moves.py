@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mtia.compiler.passes import hart_loops
-from mtia.compiler.passes.select_engines_bodies import BodyTranslator, NotOnEngine
+from mtia.compiler.passes.select_engines_bodies import BodyTranslator
 from mtia.compiler.passes.select_engines_domain import Access, Domain, collapse
 from mtia.compiler.passes.select_engines_elementwise import Tiles, local_domain, run_tiles
+from mtia.compiler.passes.select_engines_operands import NotOnEngine
 from mtia.compiler.passes.select_engines_views import DYNAMIC_SIZE, DYNAMIC_STRIDE, View, create, index_constant
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import ACCUMULATORS, GLOBAL, MAX_DMA_RANK, SE_TYPES, memory_space

@@ -178,6 +178,21 @@ def test_more_buffers_and_operands_than_the_hardware_has(dual: bool) -> None:
     np.testing.assert_allclose(out, want, rtol=1e-5, atol=1e-5)
 
 
+def test_a_mask_widened_with_its_sign_is_minus_one() -> None:
+    x, out = random(50), np.zeros(50, np.int32)
+    body = f"""
+%zero = arith.constant 0.0 : f32
+linalg.generic {{indexing_maps = [#id1, #id1], iterator_types = ["parallel"]}}
+  ins(%t0 : {tile(x)}) outs(%t1 : {tile(out)}) {{
+^bb0(%a: f32, %o: i32):
+  %m = arith.cmpf ogt, %a, %zero : f32
+  %r = arith.extsi %m : i1 to i32
+  linalg.yield %r : i32
+}}"""
+    run(kernel(body, x, out), x, out)
+    np.testing.assert_array_equal(out, -(x > 0).astype(np.int32))
+
+
 def test_turned_elementwise() -> None:
     x, out = random(24, 40), np.zeros((40, 24), np.float32)
     body = f"linalg.transpose ins(%t0 : {tile(x)}) outs(%t1 : {tile(out)}) permutation = [1, 0]"
