@@ -11,7 +11,7 @@ __all__ = ["fuse"]
 
 # No CSE and no hoisting on tensors: merged or hoisted fills and index formulas would become shared buffers and copies,
 # where one for each use fuses or is overwritten in place.
-_ELEMENTWISE = "builtin.module(func.func(canonicalize,convert-elementwise-to-linalg,linalg-fuse-elementwise-ops))"
+_ELEMENTWISE = "builtin.module(func.func(convert-elementwise-to-linalg,linalg-fuse-elementwise-ops))"
 _CLEAN = "builtin.module(func.func(canonicalize))"
 
 
@@ -21,6 +21,8 @@ def fuse(module: Any, options: Options) -> None:
     A repeated (broadcast) tensor is read through its consumer's indexing map, but what computes it is not fused into
     the consumer, where it would be computed once for every repetition.
     """
+    run_passes(module, _CLEAN)
+    _widen_at_each_use(module)
     run_passes(module, _ELEMENTWISE)
     broadcasts: list[Any] = []
 
@@ -33,6 +35,22 @@ def fuse(module: Any, options: Options) -> None:
     for op in broadcasts:
         _absorb(op)
     run_passes(module, _CLEAN)
+
+
+def _widen_at_each_use(module: Any) -> None:
+    """Give every user its own `arith.extf` of a tensor: engines widen while they read, so a shared copy only costs."""
+    shared: list[Any] = []
+
+    def collect(op: Any) -> Any:
+        if op.name == "arith.extf" and isinstance(op.results[0].type, ir.RankedTensorType):
+            shared.append(op)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(collect)
+    for op in shared:
+        for use in list(op.results[0].uses)[1:]:
+            user = use.owner.operation
+            user.operands[use.operand_number] = op.clone(ip=ir.InsertionPoint(user)).results[0]
 
 
 def _absorb(broadcast: Any) -> None:
