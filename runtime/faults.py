@@ -9,13 +9,17 @@ from mtia.isa.xmtia.codes import Cause, DType
 from mtia.runtime.elf import Program
 from mtia.runtime.machine.memory import LS_BASE
 from mtia.runtime.machine.state import (
+    BAD_SIZE,
+    BAD_SLOTS,
     DONE,
     HART_STATES,
     HARTS,
+    NO_DETAIL,
     NO_UNIT,
     RING_MASK,
     STUCK,
     TOO_LONG,
+    UNDEFINED,
     UNIT_NAMES,
     UNIT_STATES,
     UNITS,
@@ -39,6 +43,13 @@ _RISCV = {
     6: "misaligned store",
     7: "store outside memory",
     8: "environment call",
+}
+_GENERAL = {
+    Cause.SHAPE: "the operands' shapes do not fit together",
+    Cause.TYPE: "the unit does not take these element types on this chip",
+    Cause.SPACE: "an operand must lie in RE, or must not; or there is no neighbour in this direction",
+    Cause.INDEX: "a gather index is outside the source",
+    Cause.FORM: "an operand has the wrong form",
 }
 RUNAWAY = "RUNAWAY"
 
@@ -90,22 +101,32 @@ def _name(cause: int) -> str:
     return Cause(cause).name if cause in set(Cause) else _RISCV.get(cause, f"cause {cause}").upper().replace(" ", "_")
 
 
+def _buffer(t: Any, operand: str) -> str:
+    """What is wrong with a circular buffer."""
+    if t.detail == BAD_SLOTS:
+        return f"a circular buffer has 1 to {t.limit} slots, not {t.value}"
+    if t.detail == BAD_SIZE:
+        return f"the circular buffer ends at {t.value:#x}, past its memory of {t.limit:#x} bytes"
+    if t.detail == UNDEFINED:
+        return f"circular buffer cb{t.value} is not defined (xm.cb.init)"
+    return f"{operand} is {t.value} slots ahead in a circular buffer of {t.limit}"
+
+
 def _message(t: Any) -> str:
     """What a trap record says, by its cause."""
-    operand = f"operand {t.detail + 1}"
     if t.cause in _RISCV:
-        size = f" of {t.limit} bytes" if t.cause in (5, 7) else ""
-        return f"{_RISCV[t.cause]}" + (f"{size} at {t.value:#x}" if t.cause in (4, 5, 6, 7) else "")
+        where = f" of {t.limit} bytes" if t.cause in (5, 7) else ""
+        return _RISCV[t.cause] + (f"{where} at {t.value:#x}" if t.cause in (4, 5, 6, 7) else "")
+    if t.cause in _GENERAL and t.detail == NO_DETAIL:
+        return _GENERAL[t.cause]
+    operand = f"operand {t.detail + 1}"
     texts = {
         Cause.BOUNDS: f"{operand} reaches outside its memory: {t.value:#x} of {t.limit:#x}",
-        Cause.BUFFER: f"circular-buffer misuse, {operand}: {t.value} of {t.limit}",
+        Cause.BUFFER: _buffer(t, operand),
         Cause.FORM: f"{operand}: the tile register has form {t.value}, {t.limit} is needed",
         Cause.TYPE: f"{operand}: element type {_dtype(t.value)} does not fit",
-        Cause.SHAPE: f"{operand}: the shapes do not fit together ({t.value} rows, {t.limit} needed)"
-        if t.limit
-        else "the operands' shapes do not fit together",
-        Cause.SPACE: "an operand must lie in RE, or must not",
-        Cause.INDEX: "a gather index is outside the source",
+        Cause.SHAPE: f"{operand}: {t.value} rows, {t.limit} needed, or the columns differ",
+        Cause.SPACE: _GENERAL[Cause.SPACE],
         Cause.ALIGN: f"DMA address {t.value:#x} is not a multiple of {t.limit}",
         Cause.UNWRITTEN: f"local memory at {LS_BASE + t.value:#x} is read, but nothing was written there",
         Cause.DEADLOCK: f"harts meet at different barriers, {t.value} and {t.limit}",

@@ -25,6 +25,8 @@ from .hazards import (
 from .links import NOWHERE, neighbour
 from .memory import LS_BASE
 from .state import (
+    BAD_SIZE,
+    BAD_SLOTS,
     CHANNELS,
     FINISHED,
     ISSUED,
@@ -33,6 +35,7 @@ from .state import (
     NO_UNIT,
     RING_MASK,
     TRAPPED,
+    UNDEFINED,
     UNITS,
     WAIT_BARRIER,
     WAIT_POP,
@@ -114,9 +117,9 @@ def cb_init(m: Ptr[Machine], pe: Ptr[Pe], cb: Ptr[Cb], place: u64, shape: u64) -
     elif space != IN_LS:
         return fault(addr(m.trap), SPACE, u64(space), u64(IN_RE), u32(0))
     if slots == 0 or slots > MAX_SLOTS:
-        return fault(addr(m.trap), BUFFER, slots, u64(MAX_SLOTS), u32(1))
+        return fault(addr(m.trap), BUFFER, slots, u64(MAX_SLOTS), u32(BAD_SLOTS))
     if base + slots * slot_bytes > size:
-        return fault(addr(m.trap), BUFFER, base + slots * slot_bytes, size, u32(2))
+        return fault(addr(m.trap), BUFFER, base + slots * slot_bytes, size, u32(BAD_SIZE))
     memset(addr(cb.slot[0]), 0, slots * sizeof(Slot))
     cb.base = u32(base)
     cb.slot_bytes = u32(slot_bytes)
@@ -177,7 +180,7 @@ def cb_action(
             return wait_for(c, u32(WAIT_UNITS), u32(0), now)
         return select(cb_init(m, pe, cb, h.x[i.rs1], h.x[i.rs2]) == 0, u32(ISSUED), u32(TRAPPED))
     if cb.valid == 0:
-        fault(addr(m.trap), BUFFER, u64(number), u64(0), u32(3))
+        fault(addr(m.trap), BUFFER, u64(number), u64(0), u32(UNDEFINED))
         return TRAPPED
     if code == PUSH:
         if cb.pushed - cb.popped >= cb.slots:

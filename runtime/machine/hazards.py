@@ -14,6 +14,7 @@ from .state import (
     P_NONE,
     P_SPACE,
     RING_MASK,
+    UNDEFINED,
     UNITS,
     Cb,
     Channel,
@@ -116,10 +117,12 @@ def resolve_local(
     """Resolve a local tile: address, hazards, element or space check; returns a trap cause or 0."""
     index = cb_index(hart, td.cb)
     if index >= 32:
-        return fault(addr(m.trap), BUFFER, u64(td.cb), u64(32), k)
+        return fault(addr(m.trap), BUFFER, u64(td.cb), u64(0), u32(UNDEFINED))
     cb = addr(pe.cbs[index])
-    if cb.valid == 0 or td.slot >= cb.slots:
-        return fault(addr(m.trap), BUFFER, u64(td.cb), u64(cb.slots), k)
+    if cb.valid == 0:
+        return fault(addr(m.trap), BUFFER, u64(td.cb), u64(0), u32(UNDEFINED))
+    if td.slot >= cb.slots:
+        return fault(addr(m.trap), BUFFER, u64(td.slot), u64(cb.slots), k)
     if not in_slot(td, u64(cb.slot_bytes)):
         return fault(addr(m.trap), BOUNDS, td.offset, u64(cb.slot_bytes), k)
     number = cb.popped + td.slot

@@ -52,6 +52,9 @@ HART_CAUSES = HART_OFF + 2
 NO_UNIT = 99
 NO_OPERAND = 99
 
+# `Trap.detail`: the operand's number from 0, or one of these.
+NO_DETAIL, BAD_SLOTS, BAD_SIZE, UNDEFINED = range(16, 20)
+
 # Pending reasons of an operand.
 P_NONE, P_ELEMENT, P_SPACE = range(3)
 

@@ -18,6 +18,7 @@ from .state import (
     HARTS,
     MLU,
     NEVER,
+    NO_DETAIL,
     NO_LINK,
     RANK_HART,
     RECEIVES,
@@ -237,7 +238,7 @@ def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) 
     elif info.link == RECEIVES:
         cause = accumulate(addr(command.operand[0]), addr(command.operand[1]))
     if cause != 0:
-        fault(addr(m.trap), cause, u64(0), u64(0), u32(0))
+        fault(addr(m.trap), cause, u64(0), u64(0), u32(NO_DETAIL))
         blame(m, pe, unit, command, now)
         return cause
     if pe.shadow != 0:

@@ -169,7 +169,7 @@ def trap_of(device: Device, text: str, *args: Any, kinds: tuple[str, ...] = (), 
         ("  .word 0\n", "ILLEGAL_INSTRUCTION", None, "illegal instruction"),
         ("  li t0, 12\n  jr t0\n", "JUMP_TO_AN_ADDRESS_WITHOUT_CODE", None, "pc 0xc"),
         ("  xm.dma.in td0, td1\n", "BUFFER", 3, "xm.dma.in td0, td1"),
-        ("  xm.cb.push cb2\n", "BUFFER", 3, "circular-buffer misuse"),
+        ("  xm.cb.push cb2\n", "BUFFER", 3, "circular buffer cb2 is not defined"),
     ],
 )
 def test_traps_name_the_line(
