@@ -13,6 +13,8 @@ row = extension("V", "Vectors of 512 bits in 32 registers. Tail and masked-off e
 @fn
 def configure(h: Ptr[Hart], vtype: u64) -> None:
     """Set vtype and what follows from it; an unsupported one sets vill and vl = 0."""
+    if vtype == h.vtype and h.vsew != 0:
+        return
     lmul = vtype & 7
     sew = vtype >> 3 & 7
     eighths = u32(8) << u32(lmul)

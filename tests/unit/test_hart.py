@@ -17,7 +17,7 @@ from mtia.isa.lang import Memory
 from mtia.isa.state import Hart
 from mtia.isa.xmtia.state import CpState
 from mtia.runtime.machine.hart import HartTrap, native, reference_address, run_elf
-from mtia.runtime.machine.hart_handlers import CAUSE_SHIFT, run_code
+from mtia.runtime.machine.hart_handlers import CAUSE_SHIFT, dense_sizes, run_code
 from mtia.runtime.machine.hart_program import TIMINGS, Program
 from mtia.runtime.machine.state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
 
@@ -163,6 +163,50 @@ def test_random_programs_agree_in_both_interpreters(seed: int) -> None:
         # Skip what trapped: misaligned atomics, reserved rounding modes, accesses outside.
         for hart in (fast, reference):
             hart.hart.pc += 4
+
+
+DENSE = [row for row in STRAIGHT if dense_sizes(row)]
+
+
+def vector_program(source: random.Random, size: int, registers: int) -> bytes:
+    """Configuration, then unmasked instructions on aligned groups that have dense handlers."""
+    text = words(f"vsetvli t0, zero, e{8 * size}, m{registers}, ta, ma")
+    while len(text) < 4 * 40:
+        row = source.choice(DENSE)
+        word = random_word(row, source) | 1 << 25
+        for operand in row.operands:
+            if operand.kind.name == "v":
+                word &= ~((registers - 1) << operand.pieces[0].word)
+        found = decode.decode(word)
+        if found is not None and found.row is row:
+            text += word.to_bytes(4, "little")
+    return text
+
+
+@pytest.mark.parametrize(("size", "registers"), [(1, 1), (2, 2), (4, 1), (4, 2), (4, 8), (2, 4), (8, 2)])
+def test_dense_handlers_agree_with_the_general_ones(size: int, registers: int) -> None:
+    source = random.Random(100 * size + registers)
+    text = vector_program(source, size, registers)
+    fast, reference = both(text)
+    general = One(text, False)
+    general.hart.exact = 1  # turns the dense handlers off, and collects flags
+    contents = source.randbytes(2048), source.randbytes(SIZE)
+    for hart in (fast, reference, general):
+        hart.hart.x[8] = DATA + 4096
+        for k in range(2048):
+            hart.hart.v[k] = contents[0][k]
+        hart.memory.bytes[:] = contents[1]
+    while fast.hart.pc < TEXT + len(text):
+        results = fast.run(), reference.run(), general.run()
+        assert results[0] == results[1] == results[2]
+        assert fast.state() == reference.state()
+        for name in ("time", "instret", "pc"):
+            assert getattr(fast.hart, name) == getattr(general.hart, name)
+        assert fast.hart.v[:] == general.hart.v[:] and fast.hart.ready_v[:] == general.hart.ready_v[:]
+        assert bytes(fast.memory.bytes) == bytes(general.memory.bytes)
+        for hart in (fast, reference, general):
+            hart.hart.pc += 4
+    assert fast.hart.v_dense == size | registers << 8 and general.hart.v_dense == 0
 
 
 C_PROGRAM = """
