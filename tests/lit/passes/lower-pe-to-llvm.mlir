@@ -1,5 +1,5 @@
 // RUN: %mtiac opt --pass=lower-pe-to-llvm %s | %filecheck %s
-// RUN: %mtiac opt --from=pe --to=ll %s | %filecheck %s --check-prefix=LL
+// RUN: %mtiac opt --from=pe --to=ll --target=mtia300 %s | %filecheck %s --check-prefix=LL
 
 // The kernel becomes the entry that finds its arguments in the launch block.
 // CHECK-LABEL: llvm.func @_start_scale(%arg0: i64)
