@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mtia.compiler.passes.convert_tt_to_linalg_values import Index
-from mtia.dialects.mlir import bufferization, ir, linalg, memref, scf, tensor
+from mtia.dialects.mlir import arith, bufferization, ir, linalg, memref, scf, tensor
 from mtia.dialects.mtia import GLOBAL
 
 __all__ = [
@@ -144,6 +144,8 @@ def buffer_of(value: Any) -> Any:
 
 def global_view(base: Any, offset: Index, shape: Sequence[int], strides: Sequence[Index]) -> Any:
     """A strided view of device memory; offset and strides in elements."""
+    if isinstance(offset, int) and offset < 0:  # MLIR has no negative constants here
+        offset = arith.ConstantOp(ir.IndexType.get(), offset).result
     static_offset = offset if isinstance(offset, int) else DYNAMIC_STRIDE
     static_strides = [stride if isinstance(stride, int) else DYNAMIC_STRIDE for stride in strides]
     layout = ir.StridedLayoutAttr.get(static_offset, static_strides)

@@ -176,3 +176,18 @@ def test_device_library(dtype: str) -> None:
     w = x.double()
     want = w.tanh() + w.abs() ** w.abs() + torch.atan2(w, w + 2)
     assert (out.double() - want).abs().max() < (1e-5 if dtype == "float32" else 2e-2)
+
+
+@triton.jit
+def reversed_shift_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
+    offsets = tl.arange(0, BLOCK)
+    shifted = tl.load(x_ptr - 3 + offsets, mask=offsets >= 3, other=0.0)
+    turned = tl.load(x_ptr + (BLOCK - 1) - offsets)
+    tl.store(out_ptr + offsets, shifted + 100 * turned)
+
+
+def test_negative_offsets_and_strides() -> None:
+    x, out = torch.arange(64.0), torch.zeros(64)
+    reversed_shift_kernel[(1,)](x, out, BLOCK=64)
+    shifted = torch.cat([torch.zeros(3), x[:-3]])
+    assert torch.equal(out, shifted + 100 * x.flip(0))

@@ -1,4 +1,4 @@
-// RUN: %mtiac opt --pass=lower-pe-to-llvm %s | %filecheck %s
+// RUN: %mtiac opt --pass=lower-pe-to-llvm --target=mtia300 %s | %filecheck %s
 // RUN: %mtiac opt --from=pe --to=ll --target=mtia300 %s | %filecheck %s --check-prefix=LL
 
 // The kernel becomes the entry that finds its arguments in the launch block.
