@@ -6,8 +6,10 @@ Everything else writes `from mtia.dialects.mlir import ir, arith, ...`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, Protocol
 
 try:
@@ -83,6 +85,8 @@ __all__ = [
 class PythonDialect(Protocol):
     """A dialect defined with `ext.Dialect`."""
 
+    DIALECT_NAMESPACE: str
+
     def load(self) -> None:
         """Register the dialect with the current context."""
 
@@ -94,7 +98,17 @@ def context(*dialects: PythonDialect) -> Any:
     with made, ir.Location.unknown():
         for dialect in dialects:
             dialect.load()
+            _note_loaded(dialect.DIALECT_NAMESPACE)
     return made
+
+
+def _note_loaded(namespace: str) -> None:
+    """Keep the bindings from searching the disk for a dialect's module at every operation they wrap.
+
+    They import `<package>.dialects.<namespace>` for a class of the operation and do not remember a failure.
+    """
+    name = f"{ir.__name__.rpartition('.')[0]}.dialects.{namespace}"
+    sys.modules.setdefault(name, ModuleType(name))
 
 
 @contextmanager
