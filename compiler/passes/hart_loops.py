@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mtia.compiler.passes.hart_vectors import lower_vectors
 from mtia.compiler.passes.select_engines_domain import structure_of
 from mtia.compiler.passes.select_engines_views import Views, create, index_constant, loop_nest
 from mtia.dialects.mlir import ir
@@ -15,7 +16,7 @@ __all__ = ["lower", "lower_copy"]
 def lower(op: Any, views: Views) -> None:
     """Replace a linalg operation on buffers by loops over its elements; other shapes are left to upstream loops."""
     structure = structure_of(op)
-    if structure is None:
+    if structure is None or lower_vectors(op, structure, views):
         return
     sizes: list[Any] = [None] * len(structure.reductions)
     for value, dims in zip(op.operands, structure.maps, strict=True):

@@ -64,6 +64,7 @@ def kernel(body: str, *arrays: np.ndarray[Any, Any], outputs: int = 1) -> str:
 MAPS = """
 #id1 = affine_map<(d0) -> (d0)>
 #id2 = affine_map<(d0, d1) -> (d0, d1)>
+#column = affine_map<(d0, d1) -> (d0)>
 #id3 = affine_map<(d0, d1, d2) -> (d0, d1, d2)>
 #outer = affine_map<(d0, d1, d2) -> (d0, d2)>
 #middle = affine_map<(d0, d1, d2) -> (d1)>
@@ -176,6 +177,29 @@ def test_more_buffers_and_operands_than_the_hardware_has(dual: bool) -> None:
     run(kernel("\n".join(lines), *inputs, out), *inputs, out, use_dual_core=dual)
     want = sum(array.astype(np.float64).sum(1, keepdims=True) for array in inputs)
     np.testing.assert_allclose(out, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(1, 64), (3, 100), (2, 200)])
+def test_vector_loops(rows: int, cols: int) -> None:
+    """Whole vectors and a rest, an index, a broadcast column and a value from outside."""
+    x, y = np.arange(rows * cols, dtype=np.int32).reshape(rows, cols), np.arange(rows, dtype=np.int32)
+    out = np.zeros_like(x)
+    body = f"""
+%c3 = arith.constant 3 : i32
+%c11 = arith.constant 11 : i32
+linalg.generic {{indexing_maps = [#id2, #column, #id2], iterator_types = ["parallel", "parallel"]}}
+  ins(%t0, %t1 : {tile(x)}, {tile(y)}) outs(%t2 : {tile(out)}) {{
+^bb0(%a: i32, %b: i32, %o: i32):
+  %i = linalg.index 1 : index
+  %j = arith.index_cast %i : index to i32
+  %k = arith.addi %a, %b : i32
+  %s = arith.shli %k, %c3 : i32
+  %t = arith.addi %s, %j : i32
+  %r = arith.remsi %t, %c11 : i32
+  linalg.yield %r : i32
+}}"""
+    run(kernel(body, x, y, out), x, y, out)
+    np.testing.assert_array_equal(out, (((x + y[:, None]) << 3) + np.arange(cols)) % 11)
 
 
 def test_a_mask_widened_with_its_sign_is_minus_one() -> None:
