@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-from mtia.isa.lang import Fn, Ptr, fn, memcpy, u8, u16, u32, u64, unlikely, vload, vstore
+from mtia.isa.lang import Fn, Ptr, fn, memcpy, u8, u16, u32, u64, unlikely, unroll, vload, vstore
 from mtia.isa.riscv.vconfig import row
 from mtia.isa.riscv.vector import active, aligned, group
 from mtia.isa.state import EXTERNAL, ILLEGAL, OK, READ, VLENB, WRITE, Hart, Insn, reach
@@ -90,6 +90,27 @@ def _range(direction: int) -> Fn:
     return run
 
 
+@cache
+def _whole_registers(count: int, direction: int) -> Fn:
+    """Move a fixed number of registers."""
+
+    @fn
+    def run(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        p = reach(h, h.x[i.rs1], count * VLENB, direction)
+        if unlikely(p == 0):
+            return EXTERNAL
+        memory = Ptr[u8](p)
+        registers = Ptr[u8](group(h, i.rd))
+        for k in unroll(range(0, count * VLENB, VLENB)):
+            if direction == WRITE:
+                vstore(memory + k, vload(registers + k, VLENB))
+            else:
+                vstore(registers + k, vload(memory + k, VLENB))
+        return OK
+
+    return run
+
+
 def _strided(width: int, direction: int, unit: bool) -> Fn:
     """Elements of a fixed width at a constant distance."""
     size = width // 8
@@ -120,15 +141,8 @@ def _strided(width: int, direction: int, unit: bool) -> Fn:
         h.vstart = 0
         return OK
 
-    def dense(registers: int) -> Fn:
-        @fn
-        def run_all(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
-            return whole(h, i, u64(registers * VLENB))
-
-        return run_all
-
     if unit:
-        meaning.made_of["dense"] = {size: cache(dense)}
+        meaning.made_of["dense"] = {size: partial(_whole_registers, direction=direction)}
     return meaning
 
 
@@ -173,13 +187,13 @@ def _mask(direction: int) -> Fn:
 
 
 def _registers(count: int, direction: int) -> Fn:
-    whole = _range(direction)
+    whole = _whole_registers(count, direction)
 
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
         if unlikely(u64(i.rd) & (count - 1) != 0):
             return ILLEGAL
-        return whole(h, i, u64(count * VLENB))
+        return whole(h, i)
 
     meaning.made_of["registers"] = count
     return meaning
