@@ -8,7 +8,7 @@ from typing import Any
 from mtia.compiler import driver
 from mtia.compiler.frontends.fx import Imported, import_program
 from mtia.compiler.options import Options
-from mtia.compiler.passes.spread import Spread, spread
+from mtia.compiler.passes.spread import Spread, spread_model
 from mtia.isa.errors import UserError
 from mtia.isa.plan import CompiledModel
 
@@ -25,7 +25,7 @@ def compile_model(program: Any, options: Options | None = None, dims: Mapping[st
 
 def compile_imported(imported: Imported, options: Options) -> CompiledModel:
     """Compile a program that is already linalg."""
-    made = spread(imported.module, imported.kinds, imported.names, options.chip)
+    made = spread_model(imported.module, imported.kinds, imported.names, options.chip)
     programs = {
         name: driver.compile_text(_text(kernel), "memref", options).elf for name, kernel in made.kernels.items()
     }
@@ -40,7 +40,7 @@ def model_text(program: Any, stage: str, options: Options | None = None, dims: M
     imported = import_program(program, dims)
     if stage == "linalg":
         return _text(imported.module)
-    made: Spread = spread(imported.module, imported.kinds, imported.names, options.chip)
+    made: Spread = spread_model(imported.module, imported.kinds, imported.names, options.chip)
     texts = [driver.stage_text(_text(kernel), "memref", stage, options) for kernel in made.kernels.values()]
     mark = SEPARATOR if stage not in ("ll", "asm") else "\n"
     return mark.join(str(text) for text in texts)

@@ -6,18 +6,19 @@ then the bytes of the executable. After every stage the value has a text form.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import pkgutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from mtia.compiler.options import Options
 from mtia.isa.errors import UserError
 
-__all__ = ["STAGES", "Job", "Stage", "context", "parse", "pass_names", "run", "run_pass", "stage", "value_of"]
+__all__ = ["STAGES", "Job", "Stage", "context", "naming", "parse", "pass_names", "run", "run_pass", "stage", "value_of"]
 
 
 @dataclass
@@ -234,6 +235,17 @@ def parse(text: str, file: str | None = None) -> Any:
             raise UserError(first.message, file if name in (None, "-") else name, line, column) from None
 
 
+@contextlib.contextmanager
+def naming(file: str | None) -> Iterator[None]:
+    """User errors raised inside that are about text without source locations get the name of the text's file."""
+    try:
+        yield
+    except UserError as problem:
+        if problem.file == "-":
+            problem.file = file
+        raise
+
+
 def value_of(text: str, first: str, file: str | None = None) -> Any:
     """The value of stage `first` from its text."""
     name = stage(first).name
@@ -257,7 +269,8 @@ def run(
     if keep is not None:
         keep(STAGES[begin], value)
     for step in STAGES[begin + 1 : end + 1]:
-        value = step.make(value, job)
+        with naming(job.file):
+            value = step.make(value, job)
         if keep is not None:
             keep(step, value)
     return value

@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         made = pipeline.parse(text, file)
         for name in filter(None, arguments.passes.split(",")):
-            pipeline.run_pass(name.strip(), made, options)
+            with pipeline.naming(file):
+                pipeline.run_pass(name.strip(), made, options)
         if arguments.pipeline:
             _run_upstream(made, arguments.pipeline)
     if not isinstance(made, str | bytes):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mtia.compiler.options import Options
 from mtia.compiler.passes.spread_emit import emit_phase, phase_buffers
 from mtia.compiler.passes.spread_fuse import fuse, merge_dims
 from mtia.compiler.passes.spread_graph import Graph, Group, build_graph, source_line
@@ -23,7 +24,7 @@ from mtia.isa.chip import Chip
 from mtia.isa.plan import PhaseCall, Plan, TensorSpec
 from numpy.typing import NDArray
 
-__all__ = ["Spread", "spread"]
+__all__ = ["Spread", "spread", "spread_model"]
 
 ALIGN = 256  # bytes between tensors in device memory: whole lines, whole DRAM bursts
 
@@ -46,7 +47,17 @@ class Spread:
         return {**params, **self.constants, **packed}
 
 
-def spread(module: Any, kinds: Sequence[str], names: Sequence[str], chip: Chip) -> Spread:
+def spread(module: Any, options: Options) -> None:
+    """The pass on a module: `main`, all of whose arguments are inputs, is replaced by the kernels it becomes."""
+    function = module.body.operations[0]
+    count = len(ir.FunctionType(function.attributes["function_type"].value).inputs)
+    made = spread_model(module, ["input"] * count, [f"arg{n}" for n in range(count)], options.chip)
+    function.operation.erase()
+    for kernel in made.kernels.values():
+        kernel.body.operations[0].operation.clone(ip=ir.InsertionPoint(module.body))
+
+
+def spread_model(module: Any, kinds: Sequence[str], names: Sequence[str], chip: Chip) -> Spread:
     """Spread the `main` function of a module over the PEs of a chip.
 
     `kinds` (`input` or `param`) and `names` describe the arguments of `main`.
