@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +57,9 @@ def load_program(path: str | Path) -> Any:
     level = log.level
     log.setLevel(logging.CRITICAL)  # the loader logs the traceback of what becomes our one message
     try:
-        return torch.export.load(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's, about its own unpickling
+            return torch.export.load(file)
     except Exception as error:  # the loader raises whatever its parts raise
         raise UserError("the archive holds no exported program; write it with torch.export.save", str(path)) from error
     finally:
