@@ -20,6 +20,7 @@ from mtia.runtime.machine.state import (
     UNIT_STATES,
     WAIT_QUEUE,
 )
+from numpy.lib.recfunctions import repack_fields
 
 __all__ = ["Snapshot", "roofline", "stall_table"]
 
@@ -58,8 +59,8 @@ class Snapshot:
             cycles,
             host.pes["index"][used],
             host.pes["units"][used],
-            host.pes["engines"][list(_ENGINE)][used],
-            host.pes["harts"][fields][used],
+            repack_fields(host.pes["engines"][list(_ENGINE)])[used],
+            repack_fields(host.pes["harts"][fields])[used],
             host.registers["instret"][used],
             {name: int(getattr(m, key)) for name, key in _MEMORY.items()},
         )
