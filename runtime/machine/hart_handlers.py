@@ -296,12 +296,15 @@ def _configure(meaning: Any, sources: Any, results: Any) -> Fn:
         at = t
         for source in unroll(sources):
             at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+        before = h.vtype
+        length = h.vl
         status = meaning(h, i)
         if unlikely(status != OK):
             return stop(h, i, at, n, status)
-        h.v_registers = max(h.vlmul8 >> 3, u32(1))
-        h.v_shift = ctz(h.vsew | 8)
-        note_dense(h)
+        if h.v_dense == 0 or h.vl != length or h.vtype != before:
+            h.v_registers = max(h.vlmul8 >> 3, u32(1))
+            h.v_shift = ctz(h.vsew | 8)
+            note_dense(h)
         for result in unroll(results):
             getattr(h, result[0])[getattr(i, result[1])] = at + u64(i.latency)
         following = i + 1
