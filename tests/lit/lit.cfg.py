@@ -1,6 +1,6 @@
 """lit configuration: text in, CHECK lines out."""
 
-# ruff: noqa: F821  (lit defines `config`)
+# ruff: noqa: F821  (lit defines `config` and `lit_config`)
 import os
 import sys
 
@@ -13,8 +13,9 @@ config.name = "mtiac"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".ttir", ".s", ".test"]
 config.test_source_root = os.path.dirname(__file__)
-config.test_exec_root = os.path.join(root, "out", "lit")
-config.environment["PYTHONPATH"] = os.path.join(root, ".links")
+# Parameters for tests/mutate_passes.py: other places to import `mtia` from and to write to.
+config.test_exec_root = lit_config.params.get("out", os.path.join(root, "out", "lit"))
+config.environment["PYTHONPATH"] = lit_config.params.get("links", os.path.join(root, ".links"))
 for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR"):
     if name in os.environ:
         config.environment[name] = os.environ[name]
