@@ -332,7 +332,7 @@ def test_scratch_part_of_the_sram(rig: Rig) -> None:
 
 
 def test_a_small_cache_writes_back(tmp_path: Path) -> None:
-    """A chip with 1 MiB of cache writes 2 MiB: evictions and the flush bring every byte to DRAM once."""
+    """1 MiB of cache, half of every block of 2 MiB is written: evictions and the flush bring each byte to DRAM once."""
     text = (Path(chip_module.__file__).parent / "targets" / "mtia200.toml").read_text()
     for key, value in (("bytes = { value = 268_435_456", 1 << 20), ("lls_bytes = { value = 67_108_864", 0)):
         assert key in text
@@ -340,9 +340,10 @@ def test_a_small_cache_writes_back(tmp_path: Path) -> None:
     file = tmp_path / "small.toml"
     file.write_text(text)
     rig = Rig("fast", str(file))
-    tile, count = 16384, 128
+    tile, count = 8192, 128
     dst = rig.put(np.zeros(1), 1 << 20)
-    s = Script().cb(0, 4096, tile, 1).local(0, 0, (1, tile), "u8").remote(1, dst, [(tile, 1)], "u8", inc=tile)
+    s = Script().cb(0, 4096, tile, 1).local(0, 0, (16, 512), "u8")
+    s.remote(1, dst, [(16, 1024), (512, 1)], "u8", inc=16 * 1024)
     for _ in range(count):
         s.do("xm.dma.out", s=0, gd=1)
     assert rig.run({(0, 0): s}) == ENDED
