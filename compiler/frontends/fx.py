@@ -111,13 +111,19 @@ def to_numpy(tensor: Any) -> NDArray[Any]:
 
 
 def _mark_nodes(graph: Any) -> None:
-    """Write `node@file:line` where the importer looks for a location: the innermost user frame."""
+    """Write `node@file:line` where the importer looks for a location: the innermost user frame.
+
+    A node with several results is `node[]`, for an operation of it does not say which one it makes.
+    """
     for node in graph.nodes:
         frames = re.findall(r'File "([^"]+)", line ([0-9]+)', node.meta.get("stack_trace") or "")
         own = [frame for frame in frames if "/site-packages/" not in frame[0] and not frame[0].startswith("<")]
         file, line = own[-1] if own else ("", "0")
         if node.op == "call_function":
-            node.meta["stack_trace"] = f'File "{node.name}@{file}", line {line}, in forward'
+            parts = isinstance(node.meta.get("val"), tuple | list)
+            first = parts and all(user.args[1:] == (0,) for user in node.users)
+            name = f"{node.name}[]" if parts and not first else node.name
+            node.meta["stack_trace"] = f'File "{name}@{file}", line {line}, in forward'
         else:
             node.meta.pop("stack_trace", None)
 
@@ -151,7 +157,7 @@ def _to_linalg(program: Any) -> Any:
 def _unsupported(program: Any, places: list[str], error: Exception) -> UserError:
     """Name the graph node that torch-mlir stopped at."""
     nodes = {node.name: node for node in program.graph.nodes if node.op == "call_function"}
-    stopped = [match for place in places for match in re.findall(r'"([A-Za-z0-9_]+)@([^"]*)":(\d+)', place)]
+    stopped = [match for place in places for match in re.findall(r'"([A-Za-z0-9_]+)(?:\[\])?@([^"]*)":(\d+)', place)]
     known = next(((nodes[name], file, int(line)) for name, file, line in stopped if name in nodes), None)
     if known is not None:
         node, file, line = known

@@ -38,6 +38,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
     table[aten.scaled_dot_product_attention.default] = _attention
     table[aten._scaled_dot_product_flash_attention_for_cpu.default] = _flash_attention
     table[aten.addmm.default] = _addmm
+    table[aten.pow.Tensor_Scalar] = _power
     return table
 
 
@@ -81,6 +82,15 @@ def _var_mean(x: Any, dim: Any = None, *, correction: Any = None, keepdim: bool 
     variance = total * (1.0 / max(count - (1 if correction is None else correction), 1e-30))
     kept = mean if keepdim else wide.sum(axes) * (1.0 / count)
     return variance.to(x.dtype), kept.to(x.dtype)
+
+
+def _power(x: Any, exponent: Any) -> Any:
+    """Small whole powers are products, as torch computes them; a general power function would lose digits."""
+    if not x.is_floating_point() or exponent not in (2, 3, 4):
+        return NotImplemented
+    wide = x.float() if _narrow(x) else x
+    square = wide * wide
+    return {2: square, 3: square * wide, 4: square * square}[exponent].to(x.dtype)
 
 
 def _addmm(bias: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:

@@ -362,11 +362,16 @@ class _Emitter(IndexWriter):
         accumulators = []
         for output in group.outputs:
             dims = self.wide([dim for dim in group.parallel if dim in output.access.at.terms])
-            local = self.tile(dims, output.access.buffer.dtype)
+            local = self.tile(dims, self.accumulator_type(len(accumulators)))
             self.start(local, output.init)
             accumulators.append(local)
         self.fold([dim for dim in group.dims if dim.reduction], lambda: self.fold_tile(accumulators))
         self.finish(accumulators)
+
+    def accumulator_type(self, number: int) -> Any:
+        """The type a reduction is folded in; its epilogue may store another."""
+        root = self.group.root
+        return root.block.arguments[len(root.args) + (number if self.group.keep is None else self.group.keep)].type
 
     def start(self, local: _Local, init: Leaf | None) -> None:
         if isinstance(init, Access) and init.buffer.kind == "splat":

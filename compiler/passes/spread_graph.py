@@ -227,7 +227,7 @@ class _Builder:
         if handler is not None:
             handler(op)
         elif any(isinstance(result.type, ir.RankedTensorType) for result in op.results):
-            node = node_name(op.location)
+            node = node_name(op.location).removesuffix("[]")
             raise user_error(op, f"no lowering for graph node '{node}' ('{name}')" if node else f"no lowering for '{name}'")
 
     def view(self, op: Any, value: Any) -> View:
@@ -255,7 +255,8 @@ class _Builder:
     def append(self, op: Any, group: Group) -> None:
         """Add a group; it holds a node's value if its operation is the last one imported from that node."""
         group.label = node_name(op.location)
-        group.node = group.label if self.last.get(group.label) == op else ""
+        whole = self.last.get(group.label) == op and not group.label.endswith("[]")
+        group.node = group.label if whole else ""
         self.groups.append(group)
 
     def result(self, op: Any, value: Any, number: int) -> Buffer:
