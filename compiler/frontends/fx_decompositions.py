@@ -14,7 +14,7 @@ from typing import Any
 __all__ = ["decompositions"]
 
 WIDENED = (
-    "gelu.default silu.default sigmoid.default tanh.default exp.default log.default sqrt.default rsqrt.default "
+    "silu.default sigmoid.default tanh.default exp.default log.default sqrt.default rsqrt.default "
     "erf.default sin.default cos.default softplus.default elu.default mish.default log1p.default expm1.default "
     "mean.dim mean.default sum.dim_IntList sum.default avg_pool2d.default"
 ).split()
@@ -39,6 +39,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
     table[aten._scaled_dot_product_flash_attention_for_cpu.default] = _flash_attention
     table[aten.addmm.default] = _addmm
     table[aten.pow.Tensor_Scalar] = _power
+    table[aten.gelu.default] = _gelu
     return table
 
 
@@ -82,6 +83,15 @@ def _var_mean(x: Any, dim: Any = None, *, correction: Any = None, keepdim: bool 
     variance = total * (1.0 / max(count - (1 if correction is None else correction), 1e-30))
     kept = mean if keepdim else wide.sum(axes) * (1.0 / count)
     return variance.to(x.dtype), kept.to(x.dtype)
+
+
+def _gelu(x: Any, *, approximate: str = "none") -> Any:
+    """0.5 · x · (1 + erf(x/√2)), or its tanh form with the cube as a product."""
+    wide = x.float() if _narrow(x) else x
+    if approximate == "tanh":
+        inner = (wide + wide * wide * wide * 0.044715) * math.sqrt(2 / math.pi)
+        return (0.5 * wide * (1 + inner.tanh())).to(x.dtype)
+    return (0.5 * wide * (1 + (wide * math.sqrt(0.5)).erf())).to(x.dtype)
 
 
 def _power(x: Any, exponent: Any) -> Any:

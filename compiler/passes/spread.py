@@ -21,7 +21,7 @@ from mtia.compiler.passes.spread_tile import ENGINE_TYPES, TileLimits, choose_ti
 from mtia.compiler.passes.spread_views import Buffer, Dim
 from mtia.dialects.mlir import ir, run_passes
 from mtia.isa.chip import Chip
-from mtia.isa.plan import PhaseCall, Plan, TensorSpec
+from mtia.isa.plan import PhaseCall, Plan, TensorSpec, numpy_type
 from numpy.typing import NDArray
 
 __all__ = ["Spread", "spread", "spread_model"]
@@ -69,7 +69,7 @@ def spread_model(module: Any, kinds: Sequence[str], names: Sequence[str], chip: 
         for group in graph.groups:
             merge_dims(group)
         packings = pack_parameters(graph)
-        return _Planner(graph, chip).run(packings)
+        return _Planner(graph, chip).run(module, packings)
 
 
 class _Planner:
@@ -80,18 +80,18 @@ class _Planner:
         self.buffers: list[Buffer] = []
         self.nodes: dict[int, str] = {}
 
-    def run(self, packings: Mapping[str, Packing]) -> Spread:
+    def run(self, module: Any, packings: Mapping[str, Packing]) -> Spread:
         kernels: dict[str, Any] = {}
         known: dict[str, str] = {}
         calls: list[PhaseCall] = []
         inputs = tuple(self.number(buffer) for buffer in self.graph.inputs if buffer.kind == "input")
         for group in self.graph.groups:
             tiles = choose_tiles(group, self.limits)
-            module, programs = _kernel(group, tiles)
-            text = module.operation.get_asm(enable_debug_info=False)
+            kernel, programs = _kernel(group, tiles)
+            text = kernel.operation.get_asm(enable_debug_info=False)
             if text not in known:
                 known[text] = f"phase{len(known)}"
-                kernels[known[text]] = _named(module, known[text])
+                kernels[known[text]] = _named(kernel, known[text])
             args = tuple(self.number(buffer) for buffer in phase_buffers(group))
             self.nodes[id(group.outputs[0].access.buffer)] = group.node
             macs = group.iterations() if group.contraction else 0
@@ -101,7 +101,7 @@ class _Planner:
         offsets, size = self.place(calls)
         tensors = tuple(self.spec(number, buffer, offsets) for number, buffer in enumerate(self.buffers))
         pairs = zip(tensors, self.buffers, strict=True)
-        constants = {spec.name: _array(buffer) for spec, buffer in pairs if spec.kind == "const"}
+        constants = {spec.name: _array(buffer, module) for spec, buffer in pairs if spec.kind == "const"}
         return Spread(kernels, Plan(tensors, tuple(calls), inputs, outputs, size), constants, packings)
 
     def number(self, buffer: Buffer) -> int:
@@ -164,6 +164,14 @@ def _dtype(kind: Any) -> str:
     return "i64" if str(kind) == "index" else re.sub(r"^[su]i", "i", str(kind))
 
 
-def _array(buffer: Buffer) -> NDArray[Any]:
-    """The elements of a dense constant."""
-    return np.array(buffer.value).reshape(buffer.shape)
+def _array(buffer: Buffer, module: Any) -> NDArray[Any]:
+    """The elements of a dense constant, or of one kept as a resource of the module."""
+    found = re.match(r"dense_resource<(\S+)>", str(buffer.value))
+    if found is None:
+        values = np.array(buffer.value)
+    else:  # the bindings give no access to resources but the module's text: alignment (4 bytes), then the elements
+        text = module.operation.get_asm(large_elements_limit=0)
+        blob = re.search(rf'\b{re.escape(found.group(1))}: "0x([0-9A-Fa-f]*)"', text)
+        assert blob is not None
+        values = np.frombuffer(bytes.fromhex(blob.group(1))[4:], numpy_type(_dtype(buffer.dtype)))
+    return np.broadcast_to(values.reshape(-1), (buffer.elements,)).reshape(buffer.shape)

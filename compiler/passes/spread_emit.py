@@ -172,6 +172,9 @@ class _Emitter(IndexWriter):
             return None
         kind = ir.MemRefType.get([self.tiles[dim] for dim in dims], access.buffer.dtype)
         local = memref.AllocOp(kind, [], []).result
+        if access.buffer.kind == "splat":
+            linalg.fill(self.scalar(access.buffer.value, access.buffer.dtype), outs=[local])
+            return _Local(local, dims)
         windows = [dim for dim in dims if dim in window_dims(access)]
         if len(dims) - len(windows) > MAX_DMA_RANK:
             windows = [dim for dim in dims if dim in overlapping_dims(access)]
@@ -359,7 +362,7 @@ class _Emitter(IndexWriter):
     def reduction(self) -> None:
         """Accumulators in local memory, a loop nest over tiles of the folded dimensions, then the epilogue."""
         group = self.group
-        accumulators = []
+        accumulators: list[_Local] = []
         for output in group.outputs:
             dims = self.wide([dim for dim in group.parallel if dim in output.access.at.terms])
             local = self.tile(dims, self.accumulator_type(len(accumulators)))
@@ -469,7 +472,10 @@ class _Emitter(IndexWriter):
         sizes = [prod(self.tiles[dim] for dim in part) for part in (first, second)]
         if local is None:
             local = self.tile([], access.buffer.dtype)
-            self.transfer_in(access, local.value, local.dims, self.origin)
+            if access.buffer.kind == "splat":
+                linalg.fill(self.scalar(access.buffer.value, access.buffer.dtype), outs=[local.value])
+            else:
+                self.transfer_in(access, local.value, local.dims, self.origin)
             return self.reshape(local.value, [1, 1])
         held = sizes[::-1] if turned else sizes
         value = self.reshape(local.value, held)

@@ -228,7 +228,9 @@ class _Builder:
             handler(op)
         elif any(isinstance(result.type, ir.RankedTensorType) for result in op.results):
             node = node_name(op.location).removesuffix("[]")
-            raise user_error(op, f"no lowering for graph node '{node}' ('{name}')" if node else f"no lowering for '{name}'")
+            raise user_error(
+                op, f"no lowering for graph node '{node}' ('{name}')" if node else f"no lowering for '{name}'"
+            )
 
     def view(self, op: Any, value: Any) -> View:
         if value not in self.views:

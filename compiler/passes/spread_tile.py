@@ -109,7 +109,10 @@ def _matrix_tiles(group: Group, limits: TileLimits) -> dict[Dim, int]:
     while growable and (_programs(group, tiles) < limits.pes or tile_bytes(group, tiles) > limits.bytes):
         largest = max(growable, key=lambda dim: tiles[dim])
         side = parts.rows if largest in parts.rows else parts.columns
-        if tile_bytes(group, tiles) <= limits.bytes and prod(tiles[dim] for dim in side) <= smallest[side is parts.rows]:
+        if (
+            tile_bytes(group, tiles) <= limits.bytes
+            and prod(tiles[dim] for dim in side) <= smallest[side is parts.rows]
+        ):
             growable.remove(largest)
             continue
         tiles[largest] = -(-tiles[largest] // 2)
