@@ -18,7 +18,20 @@ from typing import Any
 from mtia.compiler.options import Options
 from mtia.isa.errors import UserError
 
-__all__ = ["STAGES", "Job", "Stage", "context", "naming", "parse", "pass_names", "run", "run_pass", "stage", "value_of"]
+__all__ = [
+    "STAGES",
+    "Job",
+    "Stage",
+    "advance",
+    "context",
+    "naming",
+    "parse",
+    "pass_names",
+    "run",
+    "run_pass",
+    "stage",
+    "value_of",
+]
 
 
 @dataclass
@@ -44,7 +57,7 @@ class Stage:
         """The printable form of a value of this stage; only the executable is bytes."""
         if isinstance(value, str | bytes):
             return value
-        text: str = value.operation.get_asm(enable_debug_info=True)
+        text: str = value.operation.get_asm(enable_debug_info=True, assume_verified=True)
         return text
 
 
@@ -254,6 +267,15 @@ def value_of(text: str, first: str, file: str | None = None) -> Any:
     return text if name in ("ttir", "ll") else parse(text, file)
 
 
+def advance(step: Stage, value: Any, job: Job) -> Any:
+    """The verified value of one stage from the value of the stage before."""
+    with naming(job.file):
+        made = step.make(value, job)
+    if not isinstance(made, str | bytes) and not made.operation.verify():
+        raise RuntimeError(f"stage '{step.name}' made an invalid module")
+    return made
+
+
 def run(
     value: Any,
     first: str,
@@ -269,8 +291,7 @@ def run(
     if keep is not None:
         keep(STAGES[begin], value)
     for step in STAGES[begin + 1 : end + 1]:
-        with naming(job.file):
-            value = step.make(value, job)
+        value = advance(step, value, job)
         if keep is not None:
             keep(step, value)
     return value

@@ -119,6 +119,11 @@ def using(made: Any) -> Iterator[Any]:
 
 
 def run_passes(module: Any, pipeline: str) -> None:
-    """Run an upstream pass pipeline, as text such as `builtin.module(canonicalize,cse)`, on a module in place."""
+    """Run an upstream pass pipeline, as text such as `builtin.module(canonicalize,cse)`, on a module in place.
+
+    The module is not verified after every pass; the stage list does that once a stage.
+    """
     with module.context:
-        passmanager.PassManager.parse(pipeline).run(module.operation)
+        manager = passmanager.PassManager.parse(pipeline)
+        manager.enable_verifier(False)
+        manager.run(module.operation)

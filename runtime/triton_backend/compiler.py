@@ -111,7 +111,9 @@ def _runner(step: Any, job: Any) -> Callable[[Any, dict[str, Any]], Any]:
     def run(source: Any, metadata: dict[str, Any]) -> Any:
         if step.name == "tt":
             source = str(source)
-        value = step.make(source.value if isinstance(source, _Value) else source, job)
+        from mtia.compiler.pipeline import advance
+
+        value = advance(step, source.value if isinstance(source, _Value) else source, job)
         if step.name == "elf":
             metadata["mtia"] = job.metadata
             metadata["name"] = job.metadata["kernel"]
