@@ -118,7 +118,7 @@ def _mark_nodes(graph: Any) -> None:
     for node in graph.nodes:
         frames = re.findall(r'File "([^"]+)", line ([0-9]+)', node.meta.get("stack_trace") or "")
         own = [frame for frame in frames if "/site-packages/" not in frame[0] and not frame[0].startswith("<")]
-        file, line = own[-1] if own else ("", "0")
+        file, line = (own or frames or [("", "0")])[-1]  # a model made of library modules has no frame of its own
         if node.op == "call_function":
             parts = isinstance(node.meta.get("val"), tuple | list)
             first = parts and all(user.args[1:] == (0,) for user in node.users)

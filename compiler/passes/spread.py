@@ -147,7 +147,7 @@ class _Planner:
 
 def _kernel(group: Group, tiles: Mapping[Dim, int]) -> tuple[Any, int]:
     file, line = source_line(group.where)
-    where = ir.Location.file(file, line, 0) if file and line else ir.Location.unknown()
+    where = ir.Location.file(file or "model", line or 1, 0)  # debug information wants some line
     module = ir.Module.create()
     with ir.InsertionPoint(module.body):
         _, programs = emit_phase(group, tiles, "phase", where)
