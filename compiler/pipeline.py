@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import importlib.util
 import pkgutil
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -250,11 +251,11 @@ def parse(text: str, file: str | None = None) -> Any:
 
 @contextlib.contextmanager
 def naming(file: str | None) -> Iterator[None]:
-    """User errors raised inside that are about text without source locations get the name of the text's file."""
+    """User errors from inside that name no file, or text without source locations, get the text's file."""
     try:
         yield
     except UserError as problem:
-        if problem.file == "-":
+        if problem.file in (None, "-"):
             problem.file = file
         raise
 
@@ -264,7 +265,33 @@ def value_of(text: str, first: str, file: str | None = None) -> Any:
     name = stage(first).name
     if name in ("elf", "asm"):
         raise UserError(f"stage '{name}' is the end of the pipeline; nothing is compiled from it", file)
-    return text if name in ("ttir", "ll") else parse(text, file)
+    if name in ("ttir", "ll"):
+        return text
+    module = parse(text, file)
+    with naming(file):
+        _check_kernel(module, name)
+    return module
+
+
+def _check_kernel(module: Any, name: str) -> None:
+    """Refuse a module that is not at stage `name`, by what its functions are."""
+    from mtia.compiler.locations import place_of
+    from mtia.dialects.mlir import ir
+    from mtia.dialects.mtia import GLOBAL, memory_space
+
+    wanted = {"tt": "tt.func", "llvm": "llvm.func"}.get(name, "func.func")
+    for op in module.body.operations:
+        place = place_of(op.operation.location)
+        if name == "llvm" and not op.operation.name.startswith("llvm."):
+            raise UserError(f"'{op.operation.name}' at stage 'llvm'; everything is of the LLVM dialect there", *place)
+        if op.operation.name != wanted or wanted != "func.func":
+            continue
+        for number, kind in enumerate(ir.FunctionType(op.attributes["function_type"].value).inputs):
+            given = isinstance(kind, ir.MemRefType) and memory_space(kind) == GLOBAL
+            if not given and not isinstance(kind, ir.IntegerType | ir.FloatType | ir.IndexType):
+                raise UserError(f"argument {number} is {kind}; a kernel takes numbers and memrefs in space 1", *place)
+    if not any(op.operation.name == wanted for op in module.body.operations):
+        raise UserError(f"the module has no kernel: no '{wanted}', which holds one at stage '{name}'")
 
 
 def advance(step: Stage, value: Any, job: Job) -> Any:
@@ -274,6 +301,23 @@ def advance(step: Stage, value: Any, job: Job) -> Any:
     if not isinstance(made, str | bytes) and not made.operation.verify():
         raise RuntimeError(f"stage '{step.name}' made an invalid module")
     return made
+
+
+@contextlib.contextmanager
+def _own_module(own: bool) -> Iterator[None]:
+    """What LLVM's parser refuses is a user error when the user wrote the module."""
+    if not own:
+        yield
+        return
+    from mtia.compiler.backend.worker import CodegenError
+
+    try:
+        yield
+    except CodegenError as problem:
+        found = re.search(r"<string>:(\d+):(\d+): error: (.*)", str(problem))
+        if found is None:
+            raise
+        raise UserError(found.group(3), None, int(found.group(1)), int(found.group(2))) from None
 
 
 def run(
@@ -291,7 +335,8 @@ def run(
     if keep is not None:
         keep(STAGES[begin], value)
     for step in STAGES[begin + 1 : end + 1]:
-        value = advance(step, value, job)
+        with naming(job.file), _own_module(first == "ll"):
+            value = advance(step, value, job)
         if keep is not None:
             keep(step, value)
     return value

@@ -155,7 +155,7 @@ def read(data: bytes, file: str | None = None) -> ElfFile:
             if offset + filesz > len(data) or filesz > memsz:
                 raise ValueError("segment outside the file")
             elf.segments.append(Segment(vaddr, data[offset : offset + filesz], memsz, pflags))
-    except (struct.error, ValueError, IndexError) as problem:
+    except (struct.error, ValueError, IndexError, OverflowError) as problem:
         raise UserError(f"damaged or cut-off ELF file ({problem})", file) from None
     return elf
 

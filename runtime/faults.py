@@ -138,9 +138,9 @@ def trap_of(ended: int, host: Any, program: Program | None) -> Trap:
     """The trap that a run ended with."""
     m = host.machine
     if ended == STUCK:
-        return Trap("DEADLOCK", "deadlock: every hart and unit waits", time=m.time, details=tuple(_waits(host)))
+        return _stopped("DEADLOCK", "deadlock: every hart and unit waits", host, program)
     if ended == TOO_LONG:
-        return Trap(RUNAWAY, f"the program ran longer than {m.limit} cycles", time=m.time, details=tuple(_waits(host)))
+        return _stopped(RUNAWAY, f"the program ran longer than {m.limit} cycles", host, program)
     t = m.trap
     source = program.source(t.pc) if program else None
     return Trap(
@@ -157,26 +157,60 @@ def trap_of(ended: int, host: Any, program: Program | None) -> Trap:
     )
 
 
-def _waits(host: Any, limit: int = 16) -> list[str]:
-    """Who waits for what, one line each, the first PEs only."""
-    lines = [line for index in range(host.chip.pes) for line in _pe_waits(host.pe(index))]
-    return lines[:limit] + ([f"… and {len(lines) - limit} more"] if len(lines) > limit else [])
+@dataclass(frozen=True)
+class _Wait:
+    """Who waits for what, and the instruction it stands at."""
+
+    pe: int
+    hart: int
+    unit: str | None
+    why: str
+    pc: int
+
+    def text(self, program: Program | None) -> str:
+        who = f"{self.unit} of hart {self.hart}" if self.unit else f"hart {self.hart}"
+        source = program.source(self.pc) if program else None
+        return f"PE {self.pe} {who} waits: {self.why}" + (f" ({source[0]}:{source[1]})" if source else "")
 
 
-def _pe_waits(pe: Any) -> list[str]:
-    lines = []
+def _stopped(cause: str, message: str, host: Any, program: Program | None, limit: int = 16) -> Trap:
+    """A trap that no instruction caused: it names the first that waits, and lists the others of the first PEs."""
+    waits = [wait for index in range(host.chip.pes) for wait in _pe_waits(host, index)]
+    details = [wait.text(program) for wait in waits[:limit]]
+    if len(waits) > limit:
+        details.append(f"… and {len(waits) - limit} more")
+    if not waits:
+        return Trap(cause, message, time=host.machine.time)
+    first = waits[0]
+    file, line = (program.source(first.pc) if program else None) or (None, None)
+    word = _word(program, first.pc) if program else None
+    where = (first.pe, first.hart, first.unit, first.pc)
+    return Trap(cause, message, *where, word, host.machine.time, file, line, tuple(details))
+
+
+def _word(program: Program, pc: int) -> int | None:
+    """The instruction at an address of the program's text."""
+    at = pc - program.text_base
+    if not 0 <= at < len(program.text):
+        return None
+    size = 4 if program.text[at] & 3 == 3 else 2
+    return int.from_bytes(program.text[at : at + size], "little")
+
+
+def _pe_waits(host: Any, index: int) -> list[_Wait]:
+    pe, waits = host.pe(index), []
     for hart in range(HARTS):
         control = pe.harts[hart]
         if WAIT_QUEUE <= control.state < DONE:
-            lines.append(f"PE {pe.index} hart {hart} waits: {HART_STATES[control.state]}{_reason(pe, control)}")
+            why = HART_STATES[control.state] + _reason(pe, control)
+            waits.append(_Wait(index, hart, None, why, int(host.registers["pc"][index, hart])))
     for n in range(HARTS * UNITS):
         channel = pe.channels[n]
         if channel.started != channel.issued:
             command = channel.ring[channel.started & RING_MASK]
-            lines.append(
-                f"PE {pe.index} {UNIT_NAMES[n % UNITS]} of hart {n // UNITS} waits: {_command_waits(pe, command)}"
-            )
-    return lines
+            why = _command_waits(pe, command)
+            waits.append(_Wait(index, n // UNITS, UNIT_NAMES[n % UNITS], why, command.pc))
+    return waits
 
 
 def _reason(pe: Any, control: Any) -> str:

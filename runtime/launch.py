@@ -141,6 +141,9 @@ def _encode(kind: str, value: Argument, number: int) -> int:
     number_value = int(value)
     if number_value != value:
         raise UserError(f"argument {number} is a {kind}, not {value!r}")
+    width = int(kind.lstrip("iu")) if kind.lstrip("iu").isdigit() else 64
+    if not -(1 << width - 1) <= number_value < 1 << width:
+        raise UserError(f"argument {number} is a {kind}, {number_value} does not fit")
     return number_value & (1 << 64) - 1
 
 

@@ -92,7 +92,7 @@ def _grid(text: str | None) -> tuple[int, ...]:
     if text is None:
         raise UserError("--grid is missing: the number of programs, as 64 or 8x8")
     try:
-        grid = tuple(int(part) for part in text.replace(",", "x").split("x") if part)
+        grid = tuple(int(part) for part in text.replace(",", "x").split("x"))
     except ValueError:
         grid = ()
     if not 1 <= len(grid) <= 3 or min(grid) < 1:
