@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mtia.compiler.options import Options
+from mtia.compiler.tune.memory import Slots, plan
+from mtia.compiler.tune.model import MOST_PROGRAMS, Estimate, estimate, shared_rates
 from mtia.compiler.tune.search import Candidate
 from mtia.compiler.tune.space import Config, Space
+from mtia.compiler.tune.work import Program, count_steps, count_work, moved_bytes
+from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
 
 __all__ = ["Subject", "candidates", "grid_function", "measurer"]
+
+LOOKED_AT = 12  # PEs, to find the one with most to do
 
 Grid = Callable[[Mapping[str, Any]], tuple[int, ...]]
 
@@ -69,43 +75,109 @@ def _options(config: Config, target: str) -> Options:
     return Options.of({"target": target, **dict(config.options)})
 
 
+class _Problem:
+    """A kernel under one choice of its constexprs: its programs, each counted when it is first needed."""
+
+    def __init__(self, subject: Subject, config: Config) -> None:
+        from mtia.compiler.frontends.triton_source import to_ttir
+        from mtia.compiler.frontends.ttir import parse
+        from mtia.dialects import mlir, tt
+
+        constants = {**subject.start, **dict(config.constants)}
+        self.grid = subject.shape(config)
+        self.count = math.prod(self.grid)
+        values = subject.values.values()
+        self.arguments = [None if hasattr(v, "nbytes") or isinstance(v, float) else int(v) for v in values]
+        self.footprint = float(sum(getattr(value, "nbytes", 0) for value in values))
+        self.context = mlir.context(tt.TT)
+        with mlir.using(self.context):
+            self.module = parse(to_ttir(subject.kernel, subject.types, constants, subject.attributes))
+        self.programs: dict[int, Program] = {}
+        self.busiest: dict[int, list[list[list[Program]]]] = {}
+        self.estimates: dict[object, Estimate] = {}
+
+    def program(self, number: int) -> Program:
+        """The steps of a program."""
+        from mtia.dialects import mlir
+
+        if number not in self.programs:
+            with mlir.using(self.context):
+                self.programs[number] = count_work(self.module, self.arguments, self.grid, number)
+        return self.programs[number]
+
+    def pes(self, chip: Chip, cores: int) -> list[list[list[Program]]]:
+        """The programs of each hart of the PEs that have most to do, of some that are looked at.
+
+        Only the first few programs of a hart are counted, the rest are taken to be like the last of them.
+        """
+        pes = chip.grid.rows * chip.grid.cols
+        step = pes * cores
+        used = min(pes, self.count)
+        made = []
+        for rank in sorted({(used - 1) * i // (LOOKED_AT - 1) for i in range(LOOKED_AT)}):
+            harts = []
+            for core in range(cores):
+                place = rank + core * pes
+                turns = range(-(-self.count // step))
+                numbers = [turn * step + (step - 1 - place if turn & 1 else place) for turn in turns]
+                numbers = [number for number in numbers if number < self.count]
+                first = [self.program(number) for number in numbers[:MOST_PROGRAMS]]
+                harts.append(first + first[-1:] * (len(numbers) - len(first)))
+            if harts not in made:
+                made.append(harts)
+
+        def steps(harts: list[list[Program]]) -> float:
+            return sum(count_steps(program) for hart in harts for program in hart)
+
+        def moved(harts: list[list[Program]]) -> float:
+            return sum(sum(moved_bytes(program)) for hart in harts for program in hart)
+
+        most, heaviest = max(made, key=steps), max(made, key=moved)
+        return [most] if most == heaviest else [most, heaviest]
+
+    def estimate(self, subject: Subject, chip: Chip, slots: Slots) -> Estimate:
+        """The estimate under a plan of local memory; options often come to the same plan."""
+        key = (slots.cores, tuple(slots.slots.items()))
+        if key not in self.estimates:
+            read, written = moved_bytes(self.program(self.count // 2))
+            moved = read * self.count, written * self.count
+            rates = shared_rates(chip, self.count, moved, self.footprint, subject.state == "llc")
+            if slots.cores not in self.busiest:
+                self.busiest[slots.cores] = self.pes(chip, slots.cores)
+            self.estimates[key] = estimate(self.busiest[slots.cores], chip, rates, slots)
+        return self.estimates[key]
+
+
+def _candidate(problem: _Problem, config: Config, subject: Subject) -> Candidate:
+    """A configuration with its estimate; a user error when it does not fit."""
+    options = _options(config, subject.target)
+    chip = options.chip
+    cores = chip.hart.count if options.use_dual_core else 1
+    slots = plan(problem.program(problem.count // 2), chip, cores, options.num_stages, options.cb_multiplier)
+    if slots is None:
+        raise UserError("does not fit into local memory or the accumulators")
+    made = problem.estimate(subject, chip, slots)
+    return Candidate(config, made.cycles, made.bound)
+
+
 def candidates(subject: Subject, space: Space) -> tuple[list[Candidate], list[tuple[Config, str]]]:
     """Every configuration that the model takes for valid with its estimate, and the others with the reason."""
-    from mtia.compiler.frontends.triton_source import to_ttir
-    from mtia.compiler.frontends.ttir import parse
-    from mtia.compiler.tune.model import estimate, local_bytes
-    from mtia.compiler.tune.work import Work, count_work
-    from mtia.dialects import mlir, tt
-
     found: list[Candidate] = []
     refused: list[tuple[Config, str]] = []
-    works: dict[tuple[tuple[str, Any], ...], Work | str] = {}
-    numbers = [None if hasattr(v, "nbytes") or isinstance(v, float) else int(v) for v in subject.values.values()]
-    footprint = float(sum(getattr(value, "nbytes", 0) for value in subject.values.values()))
+    problems: dict[tuple[tuple[str, Any], ...], _Problem | UserError] = {}
     for config in space:
-        if config.constants not in works:
-            with mlir.using(mlir.context(tt.TT)):
+        try:
+            if config.constants not in problems:
                 try:
-                    constants = {**subject.start, **dict(config.constants)}
-                    module = parse(to_ttir(subject.kernel, subject.types, constants, subject.attributes))
-                    works[config.constants] = count_work(module, numbers, subject.shape(config))
-                except UserError as problem:
-                    works[config.constants] = problem.message
-        work = works[config.constants]
-        options = _options(config, subject.target)
-        if isinstance(work, str):
-            refused.append((config, work))
-            continue
-        chip = options.chip
-        cores = chip.hart.count if options.use_dual_core else 1
-        slots = max(2, options.num_stages) * options.cb_multiplier
-        if local_bytes(work, 2) > chip.ls.bytes / cores or work.accumulator_bytes > chip.re.bytes / cores:
-            refused.append((config, "does not fit into local memory or the accumulators"))
-            continue
-        programs = math.prod(subject.shape(config))
-        resident = subject.state == "llc"
-        made = estimate(work, programs, chip, cores=cores, slots=slots, footprint=footprint, resident=resident)
-        found.append(Candidate(config, made.cycles, made.bound))
+                    problems[config.constants] = _Problem(subject, config)
+                except UserError as refusal:
+                    problems[config.constants] = refusal
+            problem = problems[config.constants]
+            if isinstance(problem, UserError):
+                raise problem
+            found.append(_candidate(problem, config, subject))
+        except UserError as refusal:
+            refused.append((config, refusal.message))
     return found, refused
 
 

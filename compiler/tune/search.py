@@ -1,14 +1,17 @@
-"""The search: rank a space by the cost model, measure a few, follow what was learnt."""
+"""The search: rank a space by the cost model, measure the best of several kinds, then the options around the best."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mtia.compiler.tune.space import Config
 
 __all__ = ["Candidate", "Tuned", "search"]
+
+PROMISING = 1.3  # estimates up to this much above the best one are tried
+REFINING = 3  # runs kept for the options around the best
+EQUAL = 0.01  # estimates that differ by less say the same
 
 
 @dataclass
@@ -42,25 +45,27 @@ def _distance(one: Config, other: Config) -> int:
     return sum(a != b for a, b in zip(mine, theirs, strict=True))
 
 
-def _next(tuned: Tuned, waiting: Sequence[Candidate]) -> Candidate:
-    """The waiting candidate with the best corrected estimate.
+def _next(tuned: Tuned, waiting: Sequence[Candidate], left: int) -> Candidate:
+    """The candidate to measure next.
 
-    The estimate of a candidate is corrected by how wrong the model was on the measured ones that are nearest to it.
+    First the best estimate of each choice of constexprs, as long as it is promising and `left` leaves runs for the
+    rest: then the options around the best so far, of equal estimates the one least like what is measured.
     """
-    done = [candidate for candidate in tuned.measured if candidate.cycles is not None]
-    if not done:
+    best = tuned.best
+    if best is None:
         return waiting[0]
+    tried = {candidate.config.constants for candidate in tuned.measured}
+    limit = PROMISING * tuned.candidates[0].estimate
+    fresh = [c for c in waiting if c.config.constants not in tried and c.estimate <= limit]
+    around = [c for c in waiting if c.config.constants == best.config.constants]
+    if fresh and (left > REFINING or not around):
+        return fresh[0]
 
-    def corrected(candidate: Candidate) -> float:
-        nearest = min(_distance(candidate.config, other.config) for other in done)
-        errors = [
-            (other.cycles or 0.0) / max(other.estimate, 1.0)
-            for other in done
-            if _distance(candidate.config, other.config) == nearest
-        ]
-        return candidate.estimate * statistics.fmean(errors)
+    def order(candidate: Candidate) -> tuple[int, int]:
+        like = min(_distance(candidate.config, other.config) for other in tuned.measured)
+        return round(candidate.estimate / max(1.0, best.estimate) / EQUAL), -like
 
-    return min(waiting, key=corrected)
+    return min(around or waiting, key=order)
 
 
 def search(candidates: Sequence[Candidate], measure: Callable[[Config], float], runs: int = 8) -> Tuned:
@@ -71,7 +76,7 @@ def search(candidates: Sequence[Candidate], measure: Callable[[Config], float], 
     tuned = Tuned(sorted(candidates, key=lambda candidate: candidate.estimate))
     waiting = list(tuned.candidates)
     while waiting and len(tuned.measured) < runs:
-        candidate = _next(tuned, waiting)
+        candidate = _next(tuned, waiting, runs - len(tuned.measured))
         waiting.remove(candidate)
         try:
             candidate.cycles = measure(candidate.config)

@@ -1,60 +1,60 @@
-"""What one program of a kernel does, counted on its TTIR without compiling it: matrix work, SIMD work, bytes, commands.
+"""What one program of a kernel does, counted on its TTIR without compiling it: steps of units, and loops around them.
 
-Loops weigh with their trip count, found by evaluating the scalar integers of the kernel for given arguments and a few
-sample programs; what cannot be evaluated counts once.
+Loops have the trip count found by evaluating the scalar integers of the kernel for given arguments and one program;
+what cannot be evaluated counts once.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from mtia.compiler.tune.tiles import LINE, Tiles
 from mtia.dialects import tt
 from mtia.dialects.mlir import ir
 
-__all__ = ["Work", "count_work"]
+__all__ = ["LINE", "Loop", "Program", "Step", "count_steps", "count_work", "moved_bytes"]
 
 
-@dataclasses.dataclass
-class Work:
-    """The work of one program."""
+@dataclass(frozen=True)
+class Step:
+    """One command: its unit, the tile it makes or moves, and the values it reads and writes.
 
-    macs16: float = 0.0  # multiply-accumulates of 16-bit and narrower matrix products
-    macs32: float = 0.0  # of fp32 products, which run on the vector hart
-    dots: float = 0.0  # matrix commands
-    simd_elements: float = 0.0  # elements through the SIMD engine
-    simd_commands: float = 0.0
-    chain: float = 0.0  # commands that wait for the one before them
-    read_bytes: float = 0.0
-    write_bytes: float = 0.0
-    dmas: float = 0.0
-    scalar_waits: float = 0.0  # reductions whose result a hart reads
-    tile_bytes: float = 0.0  # local memory of loaded and stored blocks, one slot each
-    value_bytes: float = 0.0  # local memory of the largest intermediate values
-    accumulator_bytes: float = 0.0
-    dot_shapes: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)  # M, N, K, bytes, times
+    `size` is bytes of an element that moves, or that a matrix product reads; `inner` is K of a product.
+    """
 
-    def scaled(self, factor: float, space: bool = False) -> Work:
-        """This work times a factor; the local memory it needs stays, unless `space` is set."""
-        made = Work()
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name == "dot_shapes":
-                made.dot_shapes = [(*shape, weight * factor) for *shape, weight in value]
-            else:
-                setattr(made, field.name, value if field.name in _SPACE and not space else value * factor)
-        return made
+    unit: str  # fi_in, fi_out, dpe, se, re, or hart for what no engine does
+    shape: tuple[int, ...]
+    size: int
+    result: int
+    sources: tuple[int, ...] = ()
+    inner: int = 1
+    precise: bool = False
+    lines: int = 0  # of device memory that the transfer touches
 
-    def __add__(self, other: Work) -> Work:
-        made = Work()
-        for field in dataclasses.fields(self):
-            setattr(made, field.name, getattr(self, field.name) + getattr(other, field.name))
-        return made
+    @property
+    def elements(self) -> int:
+        """Elements of the tile."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the tile."""
+        return self.elements * self.size
 
 
-_SPACE = ("tile_bytes", "value_bytes", "accumulator_bytes")
+@dataclass(frozen=True)
+class Loop:
+    """Steps that run `trips` times; (inside, first, next) of every carried value."""
+
+    trips: int
+    body: tuple[Step | Loop, ...]
+    carried: tuple[tuple[int, int, int], ...] = ()
+
+
+Program = tuple[Step | Loop, ...]
 _INT_OPS: Mapping[str, Callable[[int, int], int]] = {
     "arith.addi": lambda a, b: a + b,
     "arith.subi": lambda a, b: a - b,
@@ -86,14 +86,22 @@ _COMPARE: Sequence[Callable[[int, int], bool]] = (
     lambda a, b: abs(a) >= abs(b),
 )
 _SAME = ("arith.extsi", "arith.extui", "arith.trunci", "arith.index_cast", "arith.bitcast")
+# Views of their operand, or conversions that the neighbouring command does on the way.
+_VIEWS = (
+    "tt.broadcast", "tt.expand_dims", "tt.reshape", "tt.splat", "tt.trans", "arith.extf", "arith.truncf", "tt.bitcast",
+    "arith.bitcast",
+)  # fmt: skip
+_PRECISE = ("math.exp", "math.exp2", "math.log", "math.log2", "math.sqrt", "math.rsqrt", "math.sin", "math.cos",
+            "math.tanh", "math.erf", "tt.extern_elementwise", "tt.precise_sqrt")  # fmt: skip
+_NOTHING = -1  # no value
 
 
-def _tensor(type_: Any) -> tuple[int, Any] | None:
-    """Number of elements and element type of a tensor."""
+def _tensor(type_: Any) -> tuple[tuple[int, ...], Any] | None:
+    """Shape and element type of a tensor."""
     if not isinstance(type_, ir.RankedTensorType):
         return None
     shaped = ir.RankedTensorType(type_)
-    return math.prod(shaped.shape), shaped.element_type
+    return tuple(shaped.shape), shaped.element_type
 
 
 def _bytes(element: Any) -> int:
@@ -103,63 +111,92 @@ def _bytes(element: Any) -> int:
 
 
 class _Counter:
-    """Walks one program; `values` holds what is known of scalar integers."""
+    """Walks one program; `values` holds what is known of scalar integers, `numbers` names the values of steps."""
 
     def __init__(self, arguments: Sequence[int | None], program: Sequence[int], grid: Sequence[int]) -> None:
         self.arguments = arguments
         self.program = program
         self.grid = grid
         self.values: dict[Any, int] = {}
+        self.numbers: dict[Any, int] = {}
+        self.tiles = Tiles(self.values)
+        self.next = 0
 
-    def function(self, op: Any) -> Work:
+    def new(self) -> int:
+        self.next += 1
+        return self.next
+
+    def function(self, op: Any) -> Program:
         block = op.regions[0].blocks[0]
         for value, known in zip(block.arguments, self.arguments, strict=True):
             if known is not None:
                 self.values[value] = known
-        return self.block(block)
+        return tuple(self.block(block))
 
-    def known(self, value: Any) -> int | None:
-        return self.values.get(value)
+    def sources(self, values: Sequence[Any]) -> tuple[int, ...]:
+        return tuple(self.numbers[value] for value in values if value in self.numbers)
 
-    def block(self, block: Any) -> Work:
-        total = Work()
+    def block(self, block: Any) -> Iterator[Step | Loop]:
         for op in block.operations:
-            total = self.add(total, op.operation)
-        return total
+            yield from self.steps(op.operation)
 
-    def add(self, total: Work, op: Any) -> Work:
+    def steps(self, op: Any) -> Iterator[Step | Loop]:
         name = op.name
         if name == "scf.for":
-            return self.loop(total, op)
-        if name == "scf.if":
-            taken = self.known(op.operands[0])
-            branches = [self.block(region.blocks[0]) for region in op.regions if len(region.blocks)]
-            if taken is not None:
-                branches = branches[:1] if taken else branches[1:]
-            for branch in branches:
-                total = total + branch
-            return total
-        if name == "scf.while":
+            yield self.loop(op)
+        elif name == "scf.if":
+            yield from self.branches(op)
+        elif name == "scf.while":
             for region in op.regions:
-                total = total + self.block(region.blocks[0])
-            return total
-        if name in ("tt.load", "tt.store", "tt.descriptor_load", "tt.descriptor_store"):
-            return self.access(total, op, "load" in name)
-        if name == "tt.dot":
-            return self.dot(total, op)
-        if name in ("tt.reduce", "tt.scan"):
-            return self.reduce(total, op)
-        self.evaluate(op)
-        return self.elementwise(total, op)
+                yield from self.block(region.blocks[0])
+        elif name in ("tt.load", "tt.store", "tt.descriptor_load", "tt.descriptor_store"):
+            yield self.access(op, "load" in name)
+        elif name == "tt.dot":
+            yield from self.dot(op)
+        elif name in ("tt.reduce", "tt.scan"):
+            yield self.reduce(op)
+        elif name in _VIEWS and op.operands[0] in self.numbers:
+            self.numbers[op.results[0]] = self.numbers[op.operands[0]]
+            self.tiles.evaluate(op)
+        else:
+            self.evaluate(op)
+            self.tiles.evaluate(op)
+            yield from self.elementwise(op)
 
-    def loop(self, total: Work, op: Any) -> Work:
-        low, high, step = (self.known(value) for value in op.operands[:3])
-        trips = 1.0
+    def branches(self, op: Any) -> Iterator[Step | Loop]:
+        taken = self.values.get(op.operands[0])
+        regions = [region for region in op.regions if len(region.blocks)]
+        if taken is not None:
+            regions = regions[:1] if taken else regions[1:]
+        for region in regions:
+            yield from self.block(region.blocks[0])
+            ends = region.blocks[0].operations
+            for result, value in zip(op.results, ends[len(ends) - 1].operation.operands, strict=False):
+                if value in self.numbers:
+                    self.numbers[result] = self.numbers[value]
+
+    def loop(self, op: Any) -> Loop:
+        low, high, step = (self.values.get(value) for value in op.operands[:3])
+        trips = 1
         body = op.regions[0].blocks[0]
         if low is not None and high is not None and step:
             trips = max(0, -(-(high - low) // step))
-            self.values[body.arguments[0]] = low + step * int(trips // 2)
-        return total + self.block(body).scaled(trips)
+            self.values[body.arguments[0]] = low + step * (trips // 2)
+        inside = list(body.arguments)[1:]
+        first = [self.numbers.get(value, _NOTHING) for value in list(op.operands)[3:]]
+        for value, start in zip(inside, list(op.operands)[3:], strict=True):
+            if _tensor(value.type) is not None:
+                self.numbers[value] = self.new()
+            self.tiles.same(value, start)
+        steps = tuple(self.block(body))
+        ends = body.operations
+        after = [self.numbers.get(value, _NOTHING) for value in ends[len(ends) - 1].operation.operands]
+        carried = []
+        for value, start, end, result in zip(inside, first, after, op.results, strict=True):
+            if value in self.numbers:
+                carried.append((self.numbers[value], start, end))
+                self.numbers[result] = self.numbers[value]
+        return Loop(trips, steps, tuple(carried))
 
     def evaluate(self, op: Any) -> None:
         name, results = op.name, op.results
@@ -172,10 +209,10 @@ class _Counter:
         elif name == "tt.get_num_programs":
             self.values[results[0]] = self.grid[ir.IntegerAttr(op.attributes["axis"]).value]
         else:
-            operands = [self.known(value) for value in op.operands]
-            if any(value is None for value in operands) or not operands:
-                return
+            operands = [self.values.get(value) for value in op.operands]
             known = [value for value in operands if value is not None]
+            if not known or len(known) != len(operands):
+                return
             if name in _INT_OPS:
                 self.values[results[0]] = _INT_OPS[name](known[0], known[1])
             elif name in _SAME:
@@ -186,69 +223,73 @@ class _Counter:
             elif name == "arith.select":
                 self.values[results[0]] = known[1] if known[0] else known[2]
 
-    def access(self, total: Work, op: Any, load: bool) -> Work:
-        type_ = op.results[0].type if load else op.operands[1].type
-        shape = _tensor(type_)
-        if shape is None:
-            total.scalar_waits += 1 if load else 0
-            return total
-        size = shape[0] * _bytes(shape[1])
+    def made(self, op: Any) -> int:
+        """The number of an operation's result."""
+        number = self.numbers[op.results[0]] = self.new()
+        return number
+
+    def access(self, op: Any, load: bool) -> Step:
+        moved = op.results[0] if load else op.operands[1]
+        shape, element = _tensor(moved.type) or ((1,), moved.type)
+        size = _bytes(element)
+        lines = self.tiles.lines(op, shape, size, mask=1 if load else 2)
         if load:
-            total.read_bytes += size
-        else:
-            total.write_bytes += size
-        total.dmas += 1
-        total.tile_bytes += size
-        return total
+            return Step("fi_in", shape, size, self.made(op), lines=lines)
+        return Step("fi_out", shape, size, _NOTHING, self.sources([moved]), lines=lines)
 
-    def dot(self, total: Work, op: Any) -> Work:
+    def dot(self, op: Any) -> Iterator[Step]:
         left, right = (ir.RankedTensorType(value.type) for value in op.operands[:2])
-        m, k = left.shape[-2:]
-        n = right.shape[-1]
-        batch = math.prod(left.shape[:-2])
         size = _bytes(left.element_type)
-        if size <= 2:
-            total.macs16 += batch * m * n * k
-            total.dot_shapes.append((m, n, k, size, float(batch)))
-            total.accumulator_bytes += m * n * 4
-        else:
-            total.macs32 += batch * m * n * k
-            total.value_bytes += m * n * 4
-        total.dots += batch
-        return total
+        shape = (*left.shape[:-1], right.shape[-1])
+        number = self.made(op)
+        unit = "dpe" if size <= 2 else "hart"
+        yield Step(unit, shape, size, number, self.sources(op.operands), left.shape[-1])
 
-    def reduce(self, total: Work, op: Any) -> Work:
-        shape = _tensor(op.operands[0].type)
-        assert shape is not None
-        total.simd_elements += shape[0]
-        total.simd_commands += 1
-        total.chain += 1
-        if _tensor(op.results[0].type) is None:
-            total.scalar_waits += 1
-        return total
+    def reduce(self, op: Any) -> Step:
+        found = _tensor(op.operands[0].type)
+        assert found is not None
+        return Step("se", found[0], 4, self.made(op), self.sources(op.operands))
 
-    def elementwise(self, total: Work, op: Any) -> Work:
-        if not len(op.results) or not op.name.startswith(("arith.", "math.", "tt.extern", "tt.precise", "tt.clamp")):
-            return total
-        shape = _tensor(op.results[0].type)
-        if shape is None or not isinstance(shape[1], ir.FloatType) or op.name == "arith.constant":
-            return total
-        if op.name in ("arith.extf", "arith.truncf"):  # folded into the neighbour
-            return total
-        total.simd_elements += shape[0]
-        total.simd_commands += 1
-        total.chain += 1
-        total.value_bytes = max(total.value_bytes, shape[0] * 4)
-        return total
+    def elementwise(self, op: Any) -> Iterator[Step]:
+        """A command of the SIMD engine; an accumulator that goes on into a product is scaled where it is."""
+        if not len(op.results) or op.name == "arith.constant":
+            return
+        if not op.name.startswith(("arith.", "math.", "tt.extern", "tt.precise", "tt.clamp")):
+            return
+        shape, element = _tensor(op.results[0].type) or ((1,), op.results[0].type)
+        if not isinstance(element, ir.FloatType):
+            return
+        sources = self.sources(op.operands)
+        if not sources:
+            return
+        if op.name == "arith.select" and op.operands[0] not in self.numbers:
+            yield Step("se", shape, 1, self.new(), ())  # the mask
+        into_product = any(use.owner.name == "tt.dot" and use.operand_number == 2 for use in op.results[0].uses)
+        unit = "re" if into_product else "se"
+        yield Step(unit, shape, 4, self.made(op), sources, precise=op.name in _PRECISE)
 
 
-def count_work(module: Any, arguments: Sequence[int | None], grid: Sequence[int], samples: int = 5) -> Work:
-    """The average work of a program: `arguments` are the kernel's (None where unknown), `grid` its three sizes."""
+def count_work(module: Any, arguments: Sequence[int | None], grid: Sequence[int], program: int = 0) -> Program:
+    """The steps of one program: `arguments` are the kernel's (None where unknown), `grid` its three sizes."""
     kernel = next(op.operation for op in module.body.operations if op.operation.name == "func.func")
-    programs = math.prod(grid)
-    total = Work()
-    chosen = sorted({(2 * i + 1) * programs // (2 * samples) for i in range(samples)})
-    for index in chosen:
-        program = (index % grid[0], index // grid[0] % grid[1], index // (grid[0] * grid[1]))
-        total = total + _Counter(arguments, program, grid).function(kernel)
-    return total.scaled(1 / len(chosen), space=True)
+    place = (program % grid[0], program // grid[0] % grid[1], program // (grid[0] * grid[1]))
+    return _Counter(arguments, place, grid).function(kernel)
+
+
+def moved_bytes(program: Program) -> tuple[float, float]:
+    """Bytes of the lines that a program reads and writes."""
+    read = written = 0.0
+    for item in program:
+        if isinstance(item, Loop):
+            inner = moved_bytes(item.body)
+            read, written = read + item.trips * inner[0], written + item.trips * inner[1]
+        elif item.unit == "fi_in":
+            read += item.lines * LINE
+        elif item.unit == "fi_out":
+            written += item.lines * LINE
+    return read, written
+
+
+def count_steps(program: Program) -> int:
+    """The number of steps that a program runs."""
+    return sum(item.trips * count_steps(item.body) if isinstance(item, Loop) else 1 for item in program)
