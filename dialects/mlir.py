@@ -85,8 +85,6 @@ __all__ = [
 class PythonDialect(Protocol):
     """A dialect defined with `ext.Dialect`."""
 
-    DIALECT_NAMESPACE: str
-
     def load(self) -> None:
         """Register the dialect with the current context."""
 
@@ -98,7 +96,7 @@ def context(*dialects: PythonDialect) -> Any:
     with made, ir.Location.unknown():
         for dialect in dialects:
             dialect.load()
-            _note_loaded(dialect.DIALECT_NAMESPACE)
+            _note_loaded(dialect.__dict__["DIALECT_NAMESPACE"])
     return made
 
 

@@ -81,7 +81,7 @@ def _words(items: Sequence[Any]) -> list[str]:
     return [item for item in items if isinstance(item, Token) and item.type == "WORD"]
 
 
-class _ToGeneric(Transformer):  # type: ignore[misc]
+class _ToGeneric(Transformer):
     """Each rule of the grammar as generic text."""
 
     def attrs(self, items: list[Any]) -> str:
