@@ -79,7 +79,7 @@ class Waits:
         local = [
             root for root in roots if memory_space(root.type) != GLOBAL and root not in self.settled and circular(root)
         ]
-        for root in local:
+        for root in sorted(local, key=_place):  # sets have no order of their own; the same input gives the same program
             create("mtia.hart_wait", [root], [], ir.InsertionPoint(op), op.location)
             self.settled.add(root)
 
@@ -87,6 +87,11 @@ class Waits:
         """What was sent to device memory must be there before it is read back."""
         units = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 1 << Unit.FI_OUT)
         create("mtia.wait", [], [], ir.InsertionPoint(op), op.location, units=units)
+
+
+def _place(root: Any) -> tuple[int, ...]:
+    attributes = root.owner.attributes
+    return tuple(ir.IntegerAttr(attributes[name]).value for name in ("mtia.cb", "mtia.offset") if name in attributes)
 
 
 def circular(root: Any) -> bool:
