@@ -5,6 +5,7 @@ simulate   instructions a second, a 64-PE matmul beside Triton's interpreter, ti
 kernels    cycles of kernels, the roof that binds them and how close they come
 tune       the tuner's choices against an exhaustive run of its space
 start      how long a new process takes to be useful
+published  results Meta has published, beside the same work here
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-NAMES = ("compile", "simulate", "kernels", "tune", "start")
+NAMES = ("compile", "simulate", "kernels", "tune", "start", "published")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -61,7 +61,7 @@ def _digits(name: str, epochs: int, dtype: str, target: str) -> dict[str, Any]:
     from mtia.compiler.frontends.fx import import_program, to_numpy
     from mtia.runtime.device import Device
     from mtia.runtime.model import LoadedModel
-    from mtia.tools.layers import compare_layers, node_values, tolerance
+    from mtia.tools.layers import compare_layers, machine_values, node_values, tolerance
 
     model, images, labels = train_digits(name, epochs)
     kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[dtype]
@@ -80,7 +80,7 @@ def _digits(name: str, epochs: int, dtype: str, target: str) -> dict[str, Any]:
         whole = len(images) // BATCH * BATCH
         for part in (images[:whole] if batch == BATCH else images[whole:]).split(batch):
             run = loaded(to_numpy(part), keep_layers=True)
-            error, bad = compare_layers(run.layers, node_values(imported, (part,)), bound)
+            error, bad = compare_layers(machine_values(run), node_values(imported, (part,)), bound)
             worst, wrong = max(worst, error), wrong + bad
             predictions.append(run.outputs[0].astype(np.float32).argmax(1))
             with torch.no_grad():
@@ -104,7 +104,7 @@ def _random(name: str, dtype: str, target: str) -> dict[str, Any]:
     from mtia.compiler.frontends.fx import import_program, to_numpy
     from mtia.runtime.device import Device
     from mtia.runtime.model import LoadedModel
-    from mtia.tools.layers import compare_layers, node_values, tolerance
+    from mtia.tools.layers import compare_layers, machine_values, node_values, tolerance
     from mtia.tools.models import make
 
     kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[dtype]
@@ -114,7 +114,7 @@ def _random(name: str, dtype: str, target: str) -> dict[str, Any]:
         compiled = _compiled(program, target, folder)
     run = LoadedModel(Device(target), compiled)(to_numpy(value), keep_layers=True)
     worst, wrong = compare_layers(
-        run.layers, node_values(import_program(program), (value,)), tolerance(dtype, 512)
+        machine_values(run), node_values(import_program(program), (value,)), tolerance(dtype, 512)
     )  # the longest sum: 512 of the MLP's second layer
     return _row(
         name, "x".join(map(str, value.shape)), dtype, target, ok=not wrong, max_error=worst, cycles=run.cycles,

@@ -7,11 +7,14 @@ from typing import Any
 
 from mtia.tools.checking import UNIT_ROUNDOFF
 
-__all__ = ["compare_layers", "node_values", "tolerance"]
+__all__ = ["compare_layers", "machine_values", "node_values", "tolerance"]
 
 
 def node_values(imported: Any, inputs: Sequence[Any]) -> dict[str, Any]:
-    """The value of every node of an imported graph (`mtia.compiler.frontends.fx.Imported`), by torch's interpreter."""
+    """The value of every node of an imported graph (`mtia.compiler.frontends.fx.Imported`), by torch's interpreter.
+
+    The program's results are there too, as `output 0`, …
+    """
     import torch
 
     found: dict[str, Any] = {}
@@ -25,8 +28,14 @@ def node_values(imported: Any, inputs: Sequence[Any]) -> dict[str, Any]:
     pairs = zip(imported.kinds, imported.names, strict=True)
     arguments = [next(feed) if kind == "input" else imported.tensors[name] for kind, name in pairs]
     with torch.no_grad():
-        Recorder(imported.program.graph_module).run(*arguments)
-    return {name: value[0] if isinstance(value, tuple) else value for name, value in found.items()}
+        results = Recorder(imported.program.graph_module).run(*arguments)
+    values = {name: value[0] if isinstance(value, tuple) else value for name, value in found.items()}
+    return values | {f"output {place}": value for place, value in enumerate(results)}
+
+
+def machine_values(run: Any) -> dict[str, Any]:
+    """What a run on the machine made, by the names of `node_values`: the layers it kept and the model's outputs."""
+    return {**run.layers} | {f"output {place}": value for place, value in enumerate(run.outputs)}
 
 
 def tolerance(dtype: str, terms: int) -> float:

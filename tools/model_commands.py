@@ -107,14 +107,14 @@ def run_file(arguments: argparse.Namespace, source: files.Source) -> int:
     wrong: list[str] = []
     checked = "unchecked (no torch program in an archive)"
     if check:
-        from mtia.tools.layers import compare_layers, node_values, tolerance
+        from mtia.tools.layers import compare_layers, machine_values, node_values, tolerance
 
         expected = node_values(imported, [_torch(value) for value in inputs])
         names = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
         dtype = names.get(model.plan.tensors[model.plan.inputs[0]].dtype, "fp32")
         longest = max((max(spec.shape, default=1) for spec in model.plan.tensors), default=1)
-        worst, wrong = compare_layers(run.layers, expected, tolerance(dtype, longest))
-        checked = f"torch, {len(run.layers)} layers"
+        worst, wrong = compare_layers(machine_values(run), expected, tolerance(dtype, longest))
+        checked = f"torch, {len(run.layers)} layers and {len(run.outputs)} outputs"
     ok = None if not check else not wrong
     row = {
         "kernel": source.path.stem, "target": model.target, "ok": ok, "checked": checked, "max_error": worst,

@@ -45,8 +45,8 @@ _SHOWN = {
         (r'"mtia.simd_binary"', r'"mtia.dma_out"'),
     ),
     "planned": (
-        "Buffers have circular buffers with several slots, and the loop over the programs of this core appears: the next"
-        " programs' loads are in flight while this one is added.",
+        "Buffers have circular buffers with several slots, and the loop over this core's programs appears: the loads of"
+        " the next programs are in flight while this one is added.",
         (r"scf.for", r"%alloc = memref", r"%alloc_1 = memref", r'"mtia.cb_next"\(\) {cb = 0'),
     ),
     "pe": (
@@ -63,7 +63,7 @@ _SHOWN = {
         (r"patchpoint.void\(i64 2117643",),
     ),
     "asm": (
-        "The executable, disassembled: LLVM's RISC-V code with the words of Xmtia put in by the linker. This is the loop.",
+        "The executable, disassembled: LLVM's RISC-V code with the words of Xmtia put in. This is the loop.",
         (r"xm.gd.clip td1", r"xm.dma.in td0", r"xm.gd.clip td3", r"xm.dma.in td2", r"xm.se.add", r"xm.dma.out",
          r"xm.cb.next cb0"),
     ),

@@ -59,7 +59,7 @@ def grid_function(text: str, names: Iterable[str]) -> Grid:
     """A grid such as `cdiv(M, BLOCK_M) * cdiv(N, BLOCK_N), 16`: arguments, constexprs, cdiv, min and max."""
     known = {*names, *_FUNCTIONS}
     try:
-        tree = ast.parse(f"({text},)" if "," not in text else f"({text})", mode="eval")
+        tree = ast.parse(f"({text})", mode="eval")
     except SyntaxError:
         raise UserError(f"--grid '{text}' is no expression; write it as cdiv(n, BLOCK_SIZE)") from None
     for node in ast.walk(tree):
@@ -67,6 +67,8 @@ def grid_function(text: str, names: Iterable[str]) -> Grid:
             raise UserError(f"--grid '{text}': only arithmetic, cdiv, min and max are understood")
         if isinstance(node, ast.Name) and node.id not in known:
             raise UserError(f"--grid '{text}': unknown name '{node.id}'; known: {', '.join(sorted(known))}")
+    if not isinstance(tree.body, ast.Tuple):
+        tree.body = ast.fix_missing_locations(ast.Tuple([tree.body], ast.Load()))
     code = compile(tree, "--grid", "eval")
     return lambda meta: tuple(eval(code, {"__builtins__": {}}, {**meta, **_FUNCTIONS}))
 

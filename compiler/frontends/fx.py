@@ -71,7 +71,8 @@ def import_program(program: Any, dims: Mapping[str, int] | None = None) -> Impor
 
     `dims` gives sizes to dimensions that were exported as dynamic, by name; one without a size is a UserError.
     """
-    with sized(program, dims or {}):
+    with sized(program, dims or {}), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's, about its own copying
         lowered = program.run_decompositions(decompositions())
     _mark_nodes(lowered.graph)
     _check_sizes(lowered.graph)

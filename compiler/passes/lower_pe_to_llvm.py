@@ -83,7 +83,9 @@ def _guard(function: Any, vector_mask: int, harts: int) -> None:
     i64 = ir.IntegerType.get_signless(64)
     name = ir.StringAttr(function.attributes["sym_name"]).value
     function.attributes["sym_name"] = ir.StringAttr.get(name + VECTOR_SUFFIX)
-    with ir.InsertionPoint(function), function.location:
+    # A call that LLVM could inline must say where it is, in a kernel made without source lines too.
+    unknown = function.location == ir.Location.unknown()
+    with ir.InsertionPoint(function), ir.Location.file("<unknown>", 0, 0) if unknown else function.location:
         entry = func.FuncOp(name, ([i64] * 3, []))
         block = entry.add_entry_block()
         with ir.InsertionPoint(block):
