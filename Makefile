@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 
-.PHONY: setup demo test lint types unit lit clean
+.PHONY: setup machine demo test lint types unit lit clean
 
 setup: $(STAMP)
 
@@ -12,7 +12,11 @@ $(STAMP): pyproject.toml tools/setup.sh
 	bash tools/setup.sh "$(PYTHON)" "$(VENV)"
 	touch $@
 
-demo: setup
+# Once for each user and version, into the cache folder: otherwise every test process would do it at the same time.
+machine: setup
+	$(BIN)/python -m mtia.runtime.machine
+
+demo: machine
 	$(BIN)/python -m mtia.tools.demo
 
 test: setup lint types unit lit
@@ -23,10 +27,10 @@ lint: setup
 types: setup
 	$(BIN)/mypy --config-file pyproject.toml -p mtia
 
-unit: setup
+unit: machine
 	$(BIN)/python -m pytest tests/unit -n 2 -rs
 
-lit: setup
+lit: machine
 	$(BIN)/lit -j2 --order=lexical tests/lit
 
 clean:

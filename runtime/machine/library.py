@@ -15,7 +15,7 @@ from . import hart, loop, memory
 from .engine import Fast, Interpreter, Reference
 from .host import Host, Region
 
-__all__ = ["functions", "handler_address", "make_machine"]
+__all__ = ["functions", "handler_address", "make_machine", "prepare"]
 
 _MEANING, _TIMING = "meaning of ", "timing of "
 
@@ -42,6 +42,12 @@ def _engine(interpreter: str) -> Interpreter:
     if interpreter == "reference":
         return Reference(functions())
     raise UserError(f"unknown interpreter '{interpreter}'; accepted: fast, reference")
+
+
+def prepare() -> None:
+    """Compile the machine's native code into the user's cache, where it is not there yet."""
+    _engine("fast")
+    hart.native()
 
 
 def handler_address(interpreter: str, name: str) -> int:
