@@ -18,7 +18,7 @@ from mtia.compiler.passes.select_engines_layout import turn_transfers
 from mtia.compiler.passes.select_engines_matmul import find_accumulators, is_contraction, select_matmul
 from mtia.compiler.passes.select_engines_moves import select_copy, select_transpose
 from mtia.compiler.passes.select_engines_operands import NotOnEngine, check_type
-from mtia.compiler.passes.select_engines_views import View, Views
+from mtia.compiler.passes.select_engines_views import View, Views, create
 from mtia.dialects.mlir import ir, run_passes
 from mtia.dialects.mtia import ACCUMULATORS, GLOBAL, LOCAL, memory_space
 
@@ -162,7 +162,23 @@ class Selection:
                 select_elementwise(self, op)
         except NotOnEngine as reason:
             self.explain(op, "hart loop", str(reason))
+            self.drain_operands(op)
             hart_loops.lower(op, self.views)
+
+    def drain_operands(self, op: Any) -> None:
+        """Harts do not reach the accumulators: an operation that stays on the hart reads a copy in local memory."""
+        ip, loc = ir.InsertionPoint(op), op.location
+        copies: dict[Any, Any] = {}
+        for position, value in enumerate(op.operands):
+            if not isinstance(value.type, ir.MemRefType) or memory_space(value.type) != ACCUMULATORS:
+                continue
+            view = self.views.of(value)
+            if view.root not in copies:
+                kind = ir.MemRefType.get(list(view.root.type.shape), view.element)
+                segments = ir.DenseI32ArrayAttr.get([0, 0])
+                copies[view.root] = create("memref.alloc", [], [kind], ip, loc, operandSegmentSizes=segments)
+                create("mtia.re_drain", [view.root, copies[view.root]], [], ip, loc)
+            op.operands[position] = self.views.memref(dataclasses.replace(view, root=copies[view.root]), ip, loc)
 
     def fill(self, op: Any) -> None:
         """A fill is a conversion of a constant on the SIMD engine, or zeroes accumulators."""

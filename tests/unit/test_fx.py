@@ -136,6 +136,14 @@ def test_operators_match_torch(name: str) -> None:
     compare(Wrap(function), tuple(torch.randn(shape) for shape in shapes), "fp32")
 
 
+@pytest.mark.parametrize("activation", [torch.nn.Softplus(), torch.nn.Mish(), torch.nn.PReLU(), torch.nn.ELU()])
+def test_activations_after_a_product_of_the_engine(activation: Any) -> None:
+    """The product lies in the accumulators, also where its reader is a loop of the hart."""
+    torch.manual_seed(4)
+    model = torch.nn.Sequential(torch.nn.Linear(64, 32), activation).half()
+    compare(model, (torch.randn(8, 64).half(),), "fp16")
+
+
 def test_embedding_takes_the_general_path() -> None:
     torch.manual_seed(2)
     model = torch.nn.Sequential(torch.nn.Embedding(20, 12), torch.nn.Linear(12, 5))
