@@ -63,10 +63,11 @@ def sized(program: Any, sizes: Mapping[str, int]) -> Iterator[None]:
     saved = []
     for node in _user_inputs(program):
         value = node.meta.get("val")
-        shape = [_resolved(size, values) for size in getattr(value, "shape", ())]
-        if values and shape and shape != list(value.shape):
+        shape = getattr(value, "shape", ())
+        # Types only: comparing a symbolic size with a number would make torch specialise the program to that number.
+        if any(not isinstance(size, int) for size in shape):
             saved.append((node, value))
-            node.meta["val"] = _fake(value, shape)
+            node.meta["val"] = _fake(value, [_resolved(size, values) for size in shape])
     try:
         yield
     finally:
