@@ -113,10 +113,9 @@ def _print(arguments: argparse.Namespace, result: dict[str, Any]) -> int:
     for row in result["candidates"][: max(arguments.list, result["measured"] if not arguments.exhaustive else 0)]:
         measured = f"{row['cycles']:.0f}" if row["cycles"] else (row["error"] or "")
         table.add_row(row["config"], str(row["estimate"]), row["bound"], measured)
-    console = Console(highlight=False)
-    console.print(table)
+    Console(highlight=False).print(table)
     source = " (from the database)" if result["from_database"] else f" in {result['seconds']} s"
-    console.print(f"space        {result['configs']} valid configurations, {result['refused']} refused by the model")
-    console.print(f"best         {result['best']}: {result['cycles']:.0f} cycles, {result['measured']} measured{source}"
-                  if result["best"] else "best         none could run")  # fmt: skip
+    print(f"space        {result['configs']} valid configurations, {result['refused']} refused by the model")
+    print(f"best         {result['best']}: {result['cycles']:.0f} cycles, {result['measured']} measured{source}"
+          if result["best"] else "best         none could run")  # fmt: skip
     return 0 if result["best"] else 1

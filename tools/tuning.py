@@ -70,7 +70,12 @@ def grid_function(text: str, names: Iterable[str]) -> Grid:
     if not isinstance(tree.body, ast.Tuple):
         tree.body = ast.fix_missing_locations(ast.Tuple([tree.body], ast.Load()))
     code = compile(tree, "--grid", "eval")
-    return lambda meta: tuple(eval(code, {"__builtins__": {}}, {**meta, **_FUNCTIONS}))
+
+    def grid(meta: Mapping[str, Any]) -> tuple[int, ...]:
+        made = eval(code, {"__builtins__": {}}, {**meta, **_FUNCTIONS})
+        return made if isinstance(made, tuple) else (made,)
+
+    return grid
 
 
 def _options(config: Config, target: str) -> Options:
