@@ -233,7 +233,7 @@ def _is_number(text: str) -> bool:
 def add_compile_options(parser: argparse.ArgumentParser) -> None:
     """The options of `mtia.compiler.options.Options` as arguments."""
     group = parser.add_argument_group("compilation")
-    group.add_argument("--target", default="mtia200", help="a chip (see `mtiac targets`) or the path of a chip file")
+    group.add_argument("--target", help="a chip (see `mtiac targets`; mtia200 by default) or the path of a chip file")
     group.add_argument("--num-stages", type=int, help="loop iterations whose DMA may be in flight")
     group.add_argument("--cb-multiplier", type=int, help="multiplies the slots of circular buffers inside loops")
     group.add_argument(

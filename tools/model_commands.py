@@ -97,6 +97,8 @@ def run_file(arguments: argparse.Namespace, source: files.Source) -> int:
         model = compile_imported(imported, options)
     else:
         model = CompiledModel.load(source.path)
+        if arguments.target not in (None, model.target):
+            raise UserError(f"compiled for {model.target}, not {arguments.target}; compile it again", str(source.path))
     inputs = _inputs(arguments, model.plan)
     check = imported is not None and not arguments.no_check
     device = Device(model.target)
@@ -114,7 +116,7 @@ def run_file(arguments: argparse.Namespace, source: files.Source) -> int:
         dtype = names.get(model.plan.tensors[model.plan.inputs[0]].dtype, "fp32")
         longest = max((max(spec.shape, default=1) for spec in model.plan.tensors), default=1)
         worst, wrong = compare_layers(machine_values(run), expected, tolerance(dtype, longest))
-        checked = f"torch, {len(run.layers)} layers and {len(run.outputs)} outputs"
+        checked = f"torch (layers: {len(run.layers)}, outputs: {len(run.outputs)})"
     ok = None if not check else not wrong
     row = {
         "kernel": source.path.stem, "target": model.target, "ok": ok, "checked": checked, "max_error": worst,

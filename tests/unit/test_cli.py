@@ -144,6 +144,8 @@ def test_exported_program_is_compiled_run_and_checked(capsys: pytest.CaptureFixt
     capsys.readouterr()
     assert run("run", "model.mtia", "--json") == 0
     assert json.loads(capsys.readouterr().out)["cycles"] == row["cycles"]
+    assert row["checked"].endswith("outputs: 1)")
+    assert run("run", "model.mtia", "--target", "mtia300") == 2 and "compiled for mtia200" in capsys.readouterr().err
     Path("cut.pt2").write_bytes(Path("model.pt2").read_bytes()[:500])
     Path("cut.mtia").write_bytes(Path("model.mtia").read_bytes()[:500])
     assert run("run", "cut.pt2") == 2 and "cut.pt2: error: a truncated" in capsys.readouterr().err
