@@ -59,8 +59,7 @@ class LoadedModel:
     ) -> ModelRun:
         """Run the model on arrays of the shapes it was compiled for.
 
-        With `keep_layers` the value of every graph node that reaches device memory is copied out as soon as it is made;
-        the first result is the node `output`.
+        With `keep_layers` the value of every graph node that reaches device memory is copied out as soon as it is made.
         `state` and `interpreter` are those of `launch`.
         """
         self._copy_inputs(inputs)
@@ -76,8 +75,6 @@ class LoadedModel:
                 made = [number for number in call.args if self.plan.tensors[number].node == call.node]
                 layers.update((call.node, self._read(number)) for number in made)
         outputs = tuple(self._read(number) for number in self.plan.outputs)
-        if keep_layers and outputs:
-            layers["output"] = outputs[0]  # what torch calls the node of a graph's results
         return ModelRun(outputs, layers, tuple(results))
 
     def free(self) -> None:

@@ -20,7 +20,7 @@ from mtia.isa import asm, elf
 from mtia.isa.elf import Section
 from mtia.runtime.device import Device
 from mtia.runtime.launch import encode_arguments, launch
-from mtia.tools.kernels import add, matmul, reduction, softmax
+from mtia.tools.kernels import add, flash_attention, layer_norm, matmul, reduction, softmax
 
 QEMU = shutil.which("qemu-riscv64")
 CPU = "rv64,v=true,vlen=512,elen=64,vext_spec=v1.0,Zfh=true"
@@ -55,14 +55,30 @@ def for_qemu(executable: bytes, grid: tuple[int, int, int], words: list[int], me
         for core in range(CORES)
     )
     ends = f"li a7, 64; li a0, 1; li a1, {MEMORY}; li a2, {len(memory)}; ecall; li a7, 93; li a0, 0; ecall"
+    code = without_rtz(text.data)
     harness = asm.assemble(calls + ends + "\n", text_base=HARNESS)
     sections = [
-        Section(".text", flags=elf.SHF_ALLOC | elf.SHF_EXECINSTR, address=elf.TEXT_BASE, data=text.data, align=4096),
+        Section(".text", flags=elf.SHF_ALLOC | elf.SHF_EXECINSTR, address=elf.TEXT_BASE, data=code, align=4096),
         Section(".harness", flags=elf.SHF_ALLOC | elf.SHF_EXECINSTR, address=HARNESS, data=harness.text, align=4096),
         Section(".ls", flags=WRITABLE, address=LS, data=bytes(image), align=4096),
         Section(".memory", flags=WRITABLE, address=MEMORY, data=memory, align=4096),
     ]
     return linker.make_executable(sections, [], HARNESS, {})
+
+
+def without_rtz(text: bytes) -> bytes:
+    """The text with `vfcvt.x.f.v` for `vfcvt.rtz.x.f.v`, on which qemu 7.2 fails an assertion of its own.
+
+    Here both mean the same: only values that were rounded before are converted.
+    """
+    made, at = bytearray(text), 0
+    while at < len(text):
+        size = 4 if text[at] & 3 == 3 else 2
+        word = int.from_bytes(text[at : at + size], "little")
+        if word & 0xFC0FF07F == 0x48039057 & 0xFC0FF07F:
+            made[at : at + 4] = (word & ~0xF8000 | 0x8000).to_bytes(4, "little")
+        at += size
+    return bytes(made)
 
 
 def run_qemu(executable: bytes, grid: tuple[int, int, int], values: list[Any], folder: Path) -> list[Any]:
@@ -176,3 +192,30 @@ def test_reduction(tmp_path: Path) -> None:
     check(reduction.partial_sums_kernel, {"x_ptr": "*fp32", "parts_ptr": "*fp32", "n_cols": "i32", "n_parts": "i32"},
           {"BLOCK_SIZE": 512}, (5, 1, 1), [x, np.zeros((5, 1), np.float32), 300, 1], 1,
           x.astype(np.float64).sum(1, keepdims=True), tmp_path, 1e-4)  # fmt: skip
+
+
+def test_layer_norm_in_blocks(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((5, 50)).astype(np.float32)
+    weight, bias = (rng.standard_normal(50).astype(np.float32) for _ in range(2))
+    exact = x.astype(np.float64)
+    spread = np.sqrt(exact.var(1, keepdims=True) + 1e-5)
+    pointers = ("x_ptr", "y_ptr", "weight_ptr", "bias_ptr", "mean_ptr", "rstd_ptr")
+    check(layer_norm.layer_norm_kernel,
+          {**dict.fromkeys(pointers, "*fp32"), "row_stride": "i32", "n_cols": "i32", "eps": "fp32"},
+          {"BLOCK_SIZE": 32}, (5, 1, 1),
+          [x, np.zeros_like(x), weight, bias, np.zeros(5, np.float32), np.zeros(5, np.float32), 50, 50, 1e-5], 1,
+          (exact - exact.mean(1, keepdims=True)) / spread * weight + bias, tmp_path, 1e-5)  # fmt: skip
+
+
+def test_causal_attention(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    q, k, v = (rng.standard_normal((2, 21, 16)).astype(np.float16) for _ in range(3))
+    scores = np.einsum("hid,hjd->hij", q.astype(np.float64), k.astype(np.float64)) / 4
+    p = np.exp(np.where(np.tril(np.ones((21, 21), bool)), scores, -np.inf))
+    check(flash_attention.attention_kernel,
+          {**dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "out_ptr"), "*fp16"),
+           **dict.fromkeys(("stride_h", "stride_n", "seq_len"), "i32"), "sm_scale": "fp32"},
+          {"HEAD_DIM": 16, "BLOCK_M": 16, "BLOCK_N": 16}, (2, 2, 1),
+          [q, k, v, np.zeros_like(q), 21 * 16, 16, 21, 0.25], 3,
+          p / p.sum(2, keepdims=True) @ v.astype(np.float64), tmp_path, 4e-3)  # fmt: skip
