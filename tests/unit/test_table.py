@@ -44,22 +44,26 @@ def test_a_row_is_checked_when_it_is_declared(
         row(syntax, encoding, text, timing="alu")
 
 
+def test_the_table_agrees_with_itself() -> None:
+    table.check(table.all())
+
+
 def test_overlap_missing_meaning_and_double_names_are_found(row: table.Extension) -> None:
     row("t.a rd, rs1", "0000000 11111 rs1 000 rd 0110011", "T.", timing="alu", meaning=1)
     with pytest.raises(TableError, match="share encodings"):
-        table._check_table(table._rows)
+        table.check(table._rows)
     table._rows.pop()
     row("add rd", "0000000 00000 00000 000 rd 1111011", "T.", timing="alu", meaning=1)
     with pytest.raises(TableError, match="add is declared twice"):
-        table._check_table(table._rows)
+        table.check(table._rows)
     table._rows.pop()
     row("t.b rd", "0000000 00000 00000 000 rd 1111011", "T.", timing="alu")
     with pytest.raises(TableError, match="needs a meaning"):
-        table._check_table(table._rows)
+        table.check(table._rows)
     table._rows.pop()
     row("t.c rd", "0000000 00000 00000 000 rd 1111001", "T.", timing="alu", meaning=1)
     with pytest.raises(TableError, match="contradict its size"):
-        table._check_table(table._rows)
+        table.check(table._rows)
 
 
 def test_every_row_decodes_to_itself_and_draws_all_its_bits() -> None:

@@ -28,6 +28,14 @@ assert (c.float() - a.float() @ b.float()).abs().max() < 0.25  # one fp16 roundi
 print(seconds)
 """
 
+_PEAK = """\
+import resource, sys
+from mtia.tools.bench import kernels
+blocks = {"BLOCK_SIZE_M": 128, "BLOCK_SIZE_N": 128, "BLOCK_SIZE_K": 64}
+assert kernels.measure(kernels.gemm(2048, 2048, 2048), sys.argv[1], "llc", blocks)["ok"]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)  # Linux counts in KiB
+"""
+
 
 def command_program(count: int) -> str:
     """PE assembly that issues `count` rounds of four SIMD commands on one element, each depending on the one before."""
@@ -89,6 +97,12 @@ def _matmul_row(target: str, repeats: int) -> Row:
     return _row("matmul 1024x1024x1024 fp16", ours, "s", "TRITON_INTERPRET=1", seconds(TRITON_INTERPRET="1"), 30.0)
 
 
+def _memory_row(target: str) -> Row:
+    command = [sys.executable, "-c", _PEAK, target]
+    peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return _row("peak memory of matmul 2048x2048x2048 fp16", peak, "GiB", "", 0.0, 1.5)
+
+
 def _command_row(target: str, repeats: int) -> Row:
     from mtia.compiler.backend.assembled import assemble_program
     from mtia.runtime.device import Device
@@ -110,10 +124,12 @@ def _command_row(target: str, repeats: int) -> Row:
 
 
 def rows(target: str = "mtia200", repeats: int = 5, only: str = "") -> Iterator[Row]:
-    """Medians: instructions a second of one hart with timing on, a 64-PE matmul, host time per unit command."""
+    """Medians: instructions a second of one hart, a 64-PE matmul, host time per unit command; and peak memory."""
     if only in "scalar vector hart":
         yield from _hart_rows(repeats)
     if only in "matmul":
         yield _matmul_row(target, min(repeats, 3))
     if only in "command":
         yield _command_row(target, repeats)
+    if only in "memory":
+        yield _memory_row(target)
