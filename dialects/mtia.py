@@ -33,7 +33,7 @@ UNARY_KINDS = frozenset(
 )
 BINARY_KINDS = frozenset("add sub mul div max min maxn minn lt le eq ne gt ge and or xor pow copysign".split())
 TERNARY_KINDS = frozenset("fma sel clamp".split())
-REDUCE_KINDS = frozenset("rsum rmax rmin csum cmax cmin".split())
+REDUCE_KINDS = frozenset("rsum rmax rmin rmaxn rminn csum cmax cmin cmaxn cminn".split())
 PREDICATES = frozenset("lt le eq ne gt ge".split())
 
 SE_TYPES = frozenset("f16 bf16 f32 i1 i8 i16 i32".split())
@@ -334,7 +334,7 @@ class SimdTernary(MTIA.Operation, name="simd_ternary"):
 
 
 class SimdReduce(MTIA.Operation, name="simd_reduce"):
-    """dst[r, 0] = kind over the columns of src (rsum rmax rmin), or dst[0, c] over its rows (csum cmax cmin)."""
+    """dst[r, 0] = kind over the columns of src (rsum rmax rmin rmaxn rminn), or dst[0, c] over its rows."""
 
     src: ext.Operand[Any]
     dst: ext.Operand[Any]

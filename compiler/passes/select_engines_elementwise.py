@@ -23,9 +23,9 @@ __all__ = ["select_elementwise", "select_reduction"]
 COMBINERS: dict[str, tuple[str, str, str, float]] = {
     "arith.addf": ("rsum", "csum", "add", 0.0),
     "arith.maximumf": ("rmax", "cmax", "max", float("-inf")),
-    "arith.maxnumf": ("rmax", "cmax", "maxn", float("-inf")),
+    "arith.maxnumf": ("rmaxn", "cmaxn", "maxn", float("nan")),
     "arith.minimumf": ("rmin", "cmin", "min", float("inf")),
-    "arith.minnumf": ("rmin", "cmin", "minn", float("inf")),
+    "arith.minnumf": ("rminn", "cminn", "minn", float("nan")),
     "arith.addi": ("rsum", "csum", "add", 0),
     "arith.maxsi": ("rmax", "cmax", "max", -(1 << 31)),
     "arith.minsi": ("rmin", "cmin", "min", (1 << 31) - 1),
@@ -302,7 +302,7 @@ def is_neutral(constant: Any, neutral: float) -> bool:
     attribute = owner.attributes["value"]
     if isinstance(attribute, ir.FloatAttr):
         value = ir.FloatAttr(attribute).value
-        return bool(value == neutral or (value != value and math.isinf(neutral)))  # NaN is neutral to maxnum and minnum
+        return bool(value == neutral or (math.isnan(value) and math.isnan(neutral)))
     return bool(ir.IntegerAttr(attribute).value == neutral)
 
 

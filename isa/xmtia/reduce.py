@@ -20,17 +20,22 @@ from mtia.isa.lang import (
     vload,
 )  # fmt: skip
 from mtia.isa.xmtia.elements import is_integer, store_f32, store_i64
-from mtia.isa.xmtia.scalars import add_f, add_i, max_f, max_i, min_f, min_i
+from mtia.isa.xmtia.scalars import add_f, add_i, max_f, max_i, maxn_f, min_f, min_i, minn_f
 from mtia.isa.xmtia.state import Operand
 from mtia.isa.xmtia.views import CHUNK, at, prepare, run_f32, run_i64
 
 __all__ = ["COLUMNS", "ROWS", "column_reduction", "row_reduction"]
 
-SUM, MAX, MIN = range(3)
+SUM, MAX, MIN, MAXN, MINN = KINDS = range(5)
 LANES = 16  # of a vector; a row has two vectors of partial results
 FOLDS = tuple(tuple((i + half) % LANES for i in range(LANES)) for half in (8, 4, 2, 1))
 LOWEST = -(1 << 63)
 HIGHEST = (1 << 63) - 1
+# by kind; NaN is what the number forms give when there is no number
+IDENTITIES = (0.0, float("-inf"), float("inf"), float("nan"), float("nan"))
+INTEGER_IDENTITIES = (0, LOWEST, HIGHEST, LOWEST, HIGHEST)
+COMBINE = (add_f, max_f, min_f, maxn_f, minn_f)
+COMBINE_INTEGERS = (add_i, max_i, min_i, max_i, min_i)
 
 
 def _lanes(kind: int) -> Any:
@@ -43,11 +48,15 @@ def _lanes(kind: int) -> Any:
     def combine(a: V, b: V) -> V:
         if kind == SUM:
             return a + b
-        if kind == MAX:
+        if kind == MAX or kind == MAXN:
             equal = from_bits(f32, bits(a) & bits(b))
-            return select(a != a, a, select(b != b, b, select(a > b, a, select(b > a, b, equal))))
-        equal = from_bits(f32, bits(a) | bits(b))
-        return select(a != a, a, select(b != b, b, select(a < b, a, select(b < a, b, equal))))
+            best = select(a > b, a, select(b > a, b, equal))
+        else:
+            equal = from_bits(f32, bits(a) | bits(b))
+            best = select(a < b, a, select(b < a, b, equal))
+        if kind == MAX or kind == MIN:
+            return select(a != a, a, select(b != b, b, best))
+        return select(a != a, b, select(b != b, a, best))
 
     return combine
 
@@ -55,7 +64,7 @@ def _lanes(kind: int) -> Any:
 def _row_f32(kind: int) -> Any:
     """Reduce row r of a prepared source to one f32."""
     combine = _lanes(kind)
-    identity = (0.0, float("-inf"), float("inf"))[kind]
+    identity = IDENTITIES[kind]
 
     @fn
     def reduce(o: Ptr[Operand], r: i64, buffer: Ptr[f32]) -> f32:
@@ -88,8 +97,8 @@ def _row_f32(kind: int) -> Any:
 
 def _row_i64(kind: int) -> Any:
     """Reduce row r of a prepared integer source to one i64."""
-    combine = (add_i, max_i, min_i)[kind]
-    identity = (0, LOWEST, HIGHEST)[kind]
+    combine = COMBINE_INTEGERS[kind]
+    identity = INTEGER_IDENTITIES[kind]
 
     @fn
     def reduce(o: Ptr[Operand], r: i64, buffer: Ptr[i64]) -> i64:
@@ -149,9 +158,8 @@ def _column_driver(kind: int) -> Any:
 
         return run
 
-    low, high = float("-inf"), float("inf")
-    floats = of(f32, (add_f, max_f, min_f)[kind], (0.0, low, high)[kind], run_f32, store_f32)
-    integers = of(i64, (add_i, max_i, min_i)[kind], (0, LOWEST, HIGHEST)[kind], run_i64, store_i64)
+    floats = of(f32, COMBINE[kind], IDENTITIES[kind], run_f32, store_f32)
+    integers = of(i64, COMBINE_INTEGERS[kind], INTEGER_IDENTITIES[kind], run_i64, store_i64)
 
     @fn
     def run(d: Ptr[Operand], a: Ptr[Operand]) -> None:
@@ -165,21 +173,21 @@ def _column_driver(kind: int) -> Any:
     return run
 
 
-ROWS = tuple(_row_driver(kind) for kind in (SUM, MAX, MIN))
-COLUMNS = tuple(_column_driver(kind) for kind in (SUM, MAX, MIN))
+ROWS = tuple(_row_driver(kind) for kind in KINDS)
+COLUMNS = tuple(_column_driver(kind) for kind in KINDS)
 
 
 @fn
 def row_reduction(kind: u32, d: Ptr[Operand], a: Ptr[Operand]) -> None:
-    """Reduce a's rows into d's first column; kind 0 sum, 1 max, 2 min."""
-    for k in unroll(range(3)):
+    """Reduce a's rows into d's first column; kind 0 sum, 1 max, 2 min, 3 maxn, 4 minn."""
+    for k in unroll(KINDS):
         if kind == k:
             ROWS[k](d, a)
 
 
 @fn
 def column_reduction(kind: u32, d: Ptr[Operand], a: Ptr[Operand]) -> None:
-    """Reduce a's columns into d's first row; kind 0 sum, 1 max, 2 min."""
-    for k in unroll(range(3)):
+    """Reduce a's columns into d's first row; kind 0 sum, 1 max, 2 min, 3 maxn, 4 minn."""
+    for k in unroll(KINDS):
         if kind == k:
             COLUMNS[k](d, a)

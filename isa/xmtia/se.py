@@ -29,13 +29,19 @@ ROW_SUMS = (
 LARGEST = "NaN if there is one, +0 above -0"
 SMALLEST = "NaN if there is one, -0 below +0"
 LIMIT = " At most as many rows as the chip file says (SHAPE)."
-REDUCTIONS: tuple[tuple[str, str], ...] = (
-    ("rsum", f"d[r, 0] = sum of a[r, ·]; {ROW_SUMS}."),
-    ("rmax", f"d[r, 0] = the largest of a[r, ·], {LARGEST}."),
-    ("rmin", f"d[r, 0] = the smallest of a[r, ·], {SMALLEST}."),
-    ("csum", f"d[0, c] = sum of a[·, c]; f32: from +0, rows ascending; integers exact.{LIMIT}"),
-    ("cmax", f"d[0, c] = the largest of a[·, c], {LARGEST}.{LIMIT}"),
-    ("cmin", f"d[0, c] = the smallest of a[·, c], {SMALLEST}.{LIMIT}"),
+NUMBER = "of the numbers in {}, NaN if there is none"
+# (name, funct7, kind of reduce.py, by row, text)
+REDUCTIONS: tuple[tuple[str, int, int, bool, str], ...] = (
+    ("rsum", 0, 0, True, f"d[r, 0] = sum of a[r, ·]; {ROW_SUMS}."),
+    ("rmax", 1, 1, True, f"d[r, 0] = the largest of a[r, ·], {LARGEST}."),
+    ("rmin", 2, 2, True, f"d[r, 0] = the smallest of a[r, ·], {SMALLEST}."),
+    ("csum", 3, 0, False, f"d[0, c] = sum of a[·, c]; f32: from +0, rows ascending; integers exact.{LIMIT}"),
+    ("cmax", 4, 1, False, f"d[0, c] = the largest of a[·, c], {LARGEST}.{LIMIT}"),
+    ("cmin", 5, 2, False, f"d[0, c] = the smallest of a[·, c], {SMALLEST}.{LIMIT}"),
+    ("rmaxn", 6, 3, True, f"d[r, 0] = the largest {NUMBER.format('a[r, ·]')}, +0 above -0."),
+    ("rminn", 7, 4, True, f"d[r, 0] = the smallest {NUMBER.format('a[r, ·]')}, -0 below +0."),
+    ("cmaxn", 9, 3, False, f"d[0, c] = the largest {NUMBER.format('a[·, c]')}, +0 above -0.{LIMIT}"),
+    ("cminn", 10, 4, False, f"d[0, c] = the smallest {NUMBER.format('a[·, c]')}, -0 below +0.{LIMIT}"),
 )
 TABLE_CODE = 64  # funct7 of the first table form
 MASK_CODE = 8
@@ -92,12 +98,12 @@ for code, function in enumerate(BINARY):
         elementwise_command(apply_binary, code, function),
         precise=function.precise,
     )
-for code, (name, text) in enumerate(REDUCTIONS):
+for name, code, kind, by_row, text in REDUCTIONS:
     _declare(
         f"xm.se.{name} d, a",
         f"{code:07b} 00000 a:td 110 d:td 0001011",
         text,
-        reduction(code % 3, code < 3),
+        reduction(kind, by_row),
         operand=1,
     )
 _declare(

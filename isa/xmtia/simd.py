@@ -235,7 +235,7 @@ def mask_command(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
 
 
 def reduction(kind: int, by_row: bool) -> Any:
-    """The meaning of a reduction; kind 0 sum, 1 max, 2 min."""
+    """The meaning of a reduction; kind 0 sum, 1 max, 2 min, 3 maxn, 4 minn."""
 
     @fn
     def meaning(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -191,3 +192,31 @@ def test_negative_offsets_and_strides() -> None:
     reversed_shift_kernel[(1,)](x, out, BLOCK=64)
     shifted = torch.cat([torch.zeros(3), x[:-3]])
     assert torch.equal(out, shifted + 100 * x.flip(0))
+
+
+@triton.jit
+def larger_or_nan(a, b):
+    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def extremes(x_ptr, out_ptr, N: tl.constexpr):
+    at = tl.arange(0, N)
+    x = tl.load(x_ptr + at[:, None] * N + at[None, :])
+    tl.store(out_ptr + at, tl.max(x, 1))
+    tl.store(out_ptr + N + at, tl.min(x, 1))
+    tl.store(out_ptr + 2 * N + at, tl.max(x, 0))
+    tl.store(out_ptr + 3 * N + at, tl.min(x, 0))
+    tl.store(out_ptr + 4 * N + at, tl.reduce(x, 1, larger_or_nan))
+
+
+def test_extremes_leave_nan_out_unless_asked() -> None:
+    x, out = torch.randn(64, 64), torch.zeros(5, 64)
+    x[3], x[:, 5], x[7, 9:40], x[8, 0] = torch.nan, torch.nan, torch.nan, -torch.inf
+    kernel = extremes[(1,)](x, out, N=64)
+    for kind in ("rmaxn", "rminn", "cmaxn", "cminn", "rmax"):
+        assert f'"pe.se_{kind}"' in kernel.asm["pe"]
+    values = x.numpy()
+    most, least = np.fmax.reduce, np.fmin.reduce
+    expected = np.stack([most(values, 1), least(values, 1), most(values, 0), least(values, 0), values.max(1)])
+    assert np.array_equal(out.numpy(), expected, equal_nan=True)

@@ -242,11 +242,28 @@ def test_reductions(dtype: DType, shape: tuple[int, int]) -> None:
             column += x[r]
     for name, expected in (
         ("rsum", partial), ("rmax", x.max(axis=1, keepdims=True)), ("rmin", x.min(axis=1, keepdims=True)),
+        ("rmaxn", np.fmax.reduce(x, axis=1, keepdims=True)), ("rminn", np.fmin.reduce(x, axis=1, keepdims=True)),
+        ("cmaxn", np.fmax.reduce(x)[None]), ("cminn", np.fmin.reduce(x)[None]),
         ("csum", column[None]), ("cmax", x.max(axis=0)[None]), ("cmin", x.min(axis=0)[None]),
     ):  # fmt: skip
         d = np.zeros(expected.shape, wide)
         assert run(f"se.{name}", d, a) == 0
         assert equal_bits(d, expected), name
+
+
+def test_number_reductions_of_rows_and_columns_of_nans() -> None:
+    a = np.full((4, 40), np.nan, np.float32)
+    a[1, 39], a[2, 3], a[3, :2] = 5, -np.inf, (-0.0, 0.0)
+    for by, axis in (("r", 1), ("c", 0)):
+        for kind, numpy in (("maxn", np.fmax), ("minn", np.fmin)):
+            expected = numpy.reduce(a, axis=axis, keepdims=True)
+            d = np.zeros_like(expected)
+            assert run(f"se.{by}{kind}", d, a) == 0
+            assert np.array_equal(d, expected, equal_nan=True), (by, kind)
+    for kind, negative in (("maxn", False), ("minn", True)):
+        d = np.ones((1, 1), np.float32)
+        assert run(f"se.r{kind}", d, a[3:]) == 0
+        assert d[0, 0] == 0 and bool(np.signbit(d[0, 0])) == negative
 
 
 def test_reductions_of_zeros_and_limits() -> None:

@@ -56,6 +56,18 @@ func.func @reduce(%x: memref<4x64xf32>, %r: memref<4xf32>, %c: memref<64xf32>) {
   // CHECK: "mtia.simd_reduce"(%arg0, %[[P:.*]]) {kind = "cmax"} : (memref<4x64xf32>, memref<1x64xf32>)
   // CHECK: "mtia.simd_binary"(%[[P]], %[[C:.*]], %[[C]]) {kind = "max"}
   linalg.reduce { arith.maximumf } ins(%x : memref<4x64xf32>) outs(%c : memref<64xf32>) dimensions = [0]
+  // The number forms leave NaN out, and give NaN where there is nothing else; -∞ is another initial value.
+  // CHECK-NOT: simd_binary
+  // CHECK: "mtia.simd_reduce"(%arg0, %{{.*}}) {kind = "rmaxn"}
+  // CHECK-NOT: simd_binary
+  // CHECK: "mtia.simd_reduce"(%arg0, %{{.*}}) {kind = "rmaxn"}
+  // CHECK: {kind = "maxn"}
+  %nan = arith.constant 0x7FC00000 : f32
+  linalg.fill ins(%nan : f32) outs(%r : memref<4xf32>)
+  linalg.reduce { arith.maxnumf } ins(%x : memref<4x64xf32>) outs(%r : memref<4xf32>) dimensions = [1]
+  %low = arith.constant 0xFF800000 : f32
+  linalg.fill ins(%low : f32) outs(%r : memref<4xf32>)
+  linalg.reduce { arith.maxnumf } ins(%x : memref<4x64xf32>) outs(%r : memref<4xf32>) dimensions = [1]
   return
 }
 
