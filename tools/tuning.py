@@ -19,7 +19,7 @@ from mtia.isa.errors import UserError
 
 __all__ = ["Subject", "candidates", "grid_function", "measurer"]
 
-LOOKED_AT = 12  # PEs, to find the one with most to do
+LOOKED_AT = 24  # PEs, to find the one with most to do
 
 Grid = Callable[[Mapping[str, Any]], tuple[int, ...]]
 

@@ -60,6 +60,7 @@ def plan(program: Program, chip: Chip, cores: int, stages: int, multiplier: int)
     accumulators: dict[int, int] = {}
     wanted: dict[int, int] = {}
     scratch = 0
+    loaded = {step.shape for step in steps if step.unit == "fi_in"}
     carried = set(_carried(program))
     for step in steps:
         if step.result < 0 or step.unit == "re" or step.elements == 1:
@@ -74,7 +75,7 @@ def plan(program: Program, chip: Chip, cores: int, stages: int, multiplier: int)
             continue
         size = step.bytes if step.unit == "fi_in" else step.elements * 2
         count = max(2, stages)
-        if step.unit == "fi_in":
+        if step.unit == "fi_in" or step.shape in loaded:  # a result may take the place of a tile that was loaded
             count = max(count, min(MOST_SLOTS, -(-IN_FLIGHT_BYTES // size)))
         local[step.result] = size
         wanted[step.result] = min(count * multiplier, MOST_HARDWARE_SLOTS)

@@ -18,9 +18,9 @@ from mtia.isa.chip import Chip
 
 __all__ = ["Estimate", "Rates", "estimate", "shared_rates"]
 
-ISSUE: Mapping[str, float] = {"fi_in": 16.0, "fi_out": 16.0}  # instructions around a command: addresses, clips
+ISSUE: Mapping[str, float] = {"fi_in": 10.0, "fi_out": 10.0}  # instructions around a command: addresses, clips
 ISSUE_OTHER = 5.0
-PROGRAM = 60.0  # decoding the program id, the prologue of the kernel
+PROGRAM = 30.0  # decoding the program id, the prologue of the kernel
 HART_MACS = 14.0  # fp32 multiply-accumulates a clock of vector code, of 16 lanes
 MOST_PROGRAMS = 3  # of a hart that are laid out
 MOST_TRIPS = 8

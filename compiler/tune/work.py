@@ -110,6 +110,11 @@ def _bytes(element: Any) -> int:
     return max(1, int(element.width) // 8)
 
 
+def _narrows_a_copy(op: Any) -> bool:
+    """Whether a conversion cannot be part of the command that makes its operand, which others read as it is."""
+    return op.name == "arith.truncf" and len(list(op.operands[0].uses)) > 1
+
+
 class _Counter:
     """Walks one program; `values` holds what is known of scalar integers, `numbers` names the values of steps."""
 
@@ -155,7 +160,7 @@ class _Counter:
             yield from self.dot(op)
         elif name in ("tt.reduce", "tt.scan"):
             yield self.reduce(op)
-        elif name in _VIEWS and op.operands[0] in self.numbers:
+        elif name in _VIEWS and op.operands[0] in self.numbers and not _narrows_a_copy(op):
             self.numbers[op.results[0]] = self.numbers[op.operands[0]]
             self.tiles.evaluate(op)
         else:
