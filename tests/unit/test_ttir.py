@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -19,12 +19,18 @@ from mtia.isa.errors import UserError
 from mtia.runtime.device import Device
 from mtia.runtime.launch import launch as run_on
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "kernels"))
+KERNELS = Path(__file__).parent.parent / "kernels"
 
 
 def kernels(module: str) -> Any:
     """A file of tests/kernels."""
-    return importlib.import_module(module)
+    name = f"tests_kernels_{module}"  # not the bare name: other tests import kernels of the same file names
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, KERNELS / f"{module}.py")
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 def compiled(kernel: Any, types: str, **constants: Any) -> Any:
