@@ -70,7 +70,9 @@ def test_masks_shorten_the_last_block() -> None:
     assert [step.lines for step in steps_of(made, "fi_in")] == [16, 16]
 
 
-MATMUL: dict[str, Any] = {"BLOCK_SIZE_M": 64, "BLOCK_SIZE_N": 32, "BLOCK_SIZE_K": 32, "GROUP_SIZE_M": 8, "ACTIVATION": ""}
+MATMUL: dict[str, Any] = {
+    "BLOCK_SIZE_M": 64, "BLOCK_SIZE_N": 32, "BLOCK_SIZE_K": 32, "GROUP_SIZE_M": 8, "ACTIVATION": "",
+}  # fmt: skip
 
 
 def matmul(m: int, n: int, k: int, program: int = 0, **constants: int) -> Program:
