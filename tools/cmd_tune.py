@@ -1,7 +1,8 @@
 """Find the fastest configuration of a Triton kernel for given arguments.
 
 The space is made of the kernel's constexpr parameters (powers of two around the values in --signature, or --axis) and
-of the options cb_multiplier, num_stages and use_dual_core. A cost model over the chip file ranks it, the machine
+of the options cb_multiplier, num_stages and use_dual_core; without --axis, a kernel under triton.autotune brings its
+own list of configurations. A cost model over the chip file ranks it, the machine
 measures the most promising few (cycles are exact: one run is a measurement), and the result is kept in a database, so
 the same question is answered at once the next time.
 
@@ -44,11 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
     from mtia.compiler.options import Options
     from mtia.compiler.tune.database import Database
     from mtia.compiler.tune.search import search
-    from mtia.compiler.tune.space import Space, parse_axis
+    from mtia.compiler.tune.space import Config, Space, listed, parse_axis
     from mtia.tools import tuning
 
-    subject = _subject(arguments)
-    space = Space.around(subject.start, dict(parse_axis(text) for text in arguments.axis))
+    subject, own = _subject(arguments)
+    space: list[Config] | Space = listed(own, subject.start)
+    if arguments.axis or not space:
+        space = Space.around(subject.start, dict(parse_axis(text) for text in arguments.axis))
     shapes = {name: getattr(value, "shape", value) for name, value in subject.values.items()}
     question = {
         "shapes": shapes, "types": dict(subject.types), "space": [str(c) for c in space], "state": subject.state,
@@ -76,14 +79,15 @@ def run(arguments: argparse.Namespace) -> int:
     return _print(arguments, {**result, "from_database": False})
 
 
-def _subject(arguments: argparse.Namespace) -> Any:
+def _subject(arguments: argparse.Namespace) -> tuple[Any, list[tuple[dict[str, Any], int]]]:
+    """The kernel with its arguments, and the configurations that its file lists."""
     import numpy as np
     from mtia.isa.errors import UserError
     from mtia.tools.arrays import make_argument
     from mtia.tools.tuning import Subject, grid_function
 
     source = files.source_of(arguments.input)
-    _, kernel = files.load_kernel(source)
+    outer, kernel = files.load_kernel(source)
     signature = files.parse_signature(arguments.signature, kernel, str(source.path))
     names = [name for name in kernel.arg_names if name in signature.types]
     given: dict[str, Any] = {}
@@ -95,10 +99,12 @@ def _subject(arguments: argparse.Namespace) -> Any:
     missing = [name for name in names if name not in given]
     if missing:
         raise UserError(f"--arg for '{missing[0]}' is missing")
-    return Subject(
+    own = [(dict(choice.kwargs), choice.num_stages) for choice in getattr(outer, "configs", ())]
+    subject = Subject(
         kernel, {name: signature.types[name] for name in names}, signature.constants, {n: given[n] for n in names},
         grid_function(arguments.grid, kernel.arg_names), arguments.target, arguments.state, signature.attributes,
     )  # fmt: skip
+    return subject, own
 
 
 def _print(arguments: argparse.Namespace, result: dict[str, Any]) -> int:

@@ -12,7 +12,7 @@ from mtia.compiler.options import Options
 from mtia.compiler.tune.memory import Slots, plan
 from mtia.compiler.tune.model import MOST_PROGRAMS, Estimate, estimate, shared_rates
 from mtia.compiler.tune.search import Candidate
-from mtia.compiler.tune.space import Config, Space
+from mtia.compiler.tune.space import Config
 from mtia.compiler.tune.work import Program, count_steps, count_work, moved_bytes
 from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
@@ -167,7 +167,7 @@ def _candidate(problem: _Problem, config: Config, subject: Subject) -> Candidate
     return Candidate(config, made.cycles, made.bound)
 
 
-def candidates(subject: Subject, space: Space) -> tuple[list[Candidate], list[tuple[Config, str]]]:
+def candidates(subject: Subject, space: Iterable[Config]) -> tuple[list[Candidate], list[tuple[Config, str]]]:
     """Every configuration that the model takes for valid with its estimate, and the others with the reason."""
     found: list[Candidate] = []
     refused: list[tuple[Config, str]] = []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mtia.isa.errors import UserError
 
-__all__ = ["Config", "Space", "parse_axis"]
+__all__ = ["Config", "Space", "listed", "parse_axis"]
 
 OPTION_AXES: Mapping[str, Sequence[Any]] = {
     "cb_multiplier": (1, 2, 4),
@@ -84,3 +84,14 @@ def parse_axis(text: str) -> tuple[str, list[Any]]:
         return words[word.lower()] if word.lower() in words else int(word) if word.lstrip("-").isdigit() else word
 
     return name, [value(word) for word in values.split(",")]
+
+
+def listed(choices: Iterable[tuple[Mapping[str, Any], int]], start: Mapping[str, Any]) -> list[Config]:
+    """The configurations of an autotuned kernel, from pairs of its keyword values and stages over `start`."""
+    found = []
+    for values, stages in choices:
+        given = {"num_stages": stages, **values}
+        options = {name: given.get(name, axis[0]) for name, axis in OPTION_AXES.items()}
+        constants = {name: given.get(name, value) for name, value in start.items()}
+        found.append(Config(tuple(constants.items()), tuple(options.items())))
+    return list(dict.fromkeys(found))

@@ -15,7 +15,7 @@ from mtia.compiler.tune.database import Database
 from mtia.compiler.tune.memory import Slots, plan
 from mtia.compiler.tune.model import Estimate, estimate, shared_rates
 from mtia.compiler.tune.search import Candidate, search
-from mtia.compiler.tune.space import Config, Space, parse_axis
+from mtia.compiler.tune.space import Config, Space, listed, parse_axis
 from mtia.compiler.tune.work import Loop, Program, Step, count_steps, count_work, moved_bytes
 from mtia.isa.chip import Chip, load_chip
 from mtia.isa.errors import UserError
@@ -250,6 +250,15 @@ def test_space_is_the_product_of_its_axes() -> None:
     assert len(space) == len(list(space)) == 5 * 2 * 1 * 2
     with pytest.raises(UserError, match="no parameter 'BLOK'"):
         Space.around({"BLOCK": 64}, {"BLOK": [1]})
+
+
+def test_configurations_of_an_autotuned_kernel() -> None:
+    made = listed(
+        [({"BLOCK": 32, "cb_multiplier": 4}, 3), ({"BLOCK": 64}, 2), ({"BLOCK": 64}, 2)], {"BLOCK": 16, "E": 1}
+    )
+    options = (("cb_multiplier", 4), ("num_stages", 3), ("use_dual_core", True))
+    assert [dict(c.constants) for c in made] == [{"BLOCK": 32, "E": 1}, {"BLOCK": 64, "E": 1}]
+    assert made[0].options == options
 
 
 def test_axis_words() -> None:
