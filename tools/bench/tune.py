@@ -87,9 +87,10 @@ def _row(pair: Pair) -> Row:
     first, eighth = tuned.measured[0], tuned.best
     valid = 0
     best = float("inf")
-    for candidate in found:
+    known = {candidate.config: candidate.cycles for candidate in tuned.measured}
+    for config in space:  # also what the model refused
         try:
-            cycles = candidate.cycles or measure(candidate.config)
+            cycles = known.get(config) or measure(config)
         except ValueError:
             continue
         valid += 1
