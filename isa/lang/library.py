@@ -17,14 +17,14 @@ from typing import Any
 
 import platformdirs
 
-from .function import Fn
+from .function import Fn, part_of
 from .python_emitter import handle
 from .types import Scalar, Type, VoidType
 
 __all__ = ["Library", "build", "cache_folder", "sources_key"]
 
 _KEEP = 8  # builds of one library on disk
-_PARTS = 32  # of a library that is compiled in parts
+_PARTS = 16  # of a library that is compiled in parts
 
 Roots = Mapping[str, Fn] | Iterable[Fn]
 
@@ -137,7 +137,7 @@ class Library:
         self._engine.finalize_object()
         self.addresses: dict[str, int] = {}
         for part in range(len(codes)):
-            own = names[part :: len(codes)]
+            own = part_of(names, part, len(codes))
             table = self._engine.get_global_value_address(f"mtia.table.{part}")
             self.addresses |= zip(own, (ctypes.c_uint64 * len(own)).from_address(table), strict=True)
         self._calls: dict[str, tuple[Any, list[Type]]] = {}

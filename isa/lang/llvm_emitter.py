@@ -11,7 +11,7 @@ from typing import Any
 
 from . import numerics
 from . import tree as t
-from .function import Fn
+from .function import Fn, part_of
 from .ir_numerics import IRNumerics
 from .names import boolean, void
 from .types import FnPtrType, Scalar, Type, VecType
@@ -46,13 +46,13 @@ def _extended(kind: Type) -> str:
 def module_text(roots: dict[str, Fn], part: int = 0, parts: int = 1) -> str:
     """The IR of the functions named and of all they reach, or of one part of them.
 
-    Each part declares what another part defines; its `table` lists the addresses of its roots, every `parts`-th one.
+    Each part declares what another part defines; its `table` lists the addresses of its roots in order.
     """
     names: dict[int, str] = {}
     for name, fn in roots.items():
         names.setdefault(fn.number, name)
     symbols = dict(names)
-    own = list(roots)[part::parts]
+    own = part_of(list(roots), part, parts)
     defined = {roots[name].number for name in own if names[roots[name].number] == name}
     found: set[int] = set()
     queue = [roots[name] for name in own]
