@@ -20,9 +20,9 @@ _MATMUL = """\
 import sys, time, torch
 from mtia.tools.kernels.matmul import matmul
 a, b = (torch.randn(1024, 1024, generator=torch.Generator().manual_seed(i)).half() for i in (0, 1))
-matmul(a[:128, :128].contiguous(), b[:128, :128].contiguous(), block_m=128, block_n=128, block_k=64)
+matmul(a[:128, :128].contiguous(), b[:128, :128].contiguous(), block_m=BLOCKS[0], block_n=BLOCKS[1], block_k=BLOCKS[2])
 start = time.perf_counter()
-c = matmul(a, b, block_m=128, block_n=128, block_k=64)
+c = matmul(a, b, block_m=BLOCKS[0], block_n=BLOCKS[1], block_k=BLOCKS[2])
 seconds = time.perf_counter() - start
 assert (c.float() - a.float() @ b.float()).abs().max() < 0.25  # one fp16 rounding at |c| < 256 is at most 0.0625
 print(seconds)
@@ -87,14 +87,15 @@ def _row(name: str, value: float, unit: str, peer: str, peer_value: float, floor
     }  # fmt: skip
 
 
-def _matmul_row(target: str, repeats: int) -> Row:
+def _matmul_row(target: str, repeats: int, blocks: tuple[int, int, int]) -> Row:
     def seconds(**extra: str) -> float:
         environment = {**os.environ, "MTIA_TARGET": target, **extra}
-        command = [sys.executable, "-c", _MATMUL]
+        command = [sys.executable, "-c", _MATMUL.replace("BLOCKS", str(blocks))]
         return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
 
     ours = statistics.median(seconds() for _ in range(repeats))
-    return _row("matmul 1024x1024x1024 fp16", ours, "s", "TRITON_INTERPRET=1", seconds(TRITON_INTERPRET="1"), 30.0)
+    name = "matmul 1024x1024x1024 fp16, blocks " + "x".join(map(str, blocks))
+    return _row(name, ours, "s", "TRITON_INTERPRET=1", seconds(TRITON_INTERPRET="1"), 30.0)
 
 
 def _memory_row(target: str) -> Row:
@@ -128,7 +129,8 @@ def rows(target: str = "mtia200", repeats: int = 5, only: str = "") -> Iterator[
     if only in "scalar vector hart":
         yield from _hart_rows(repeats)
     if only in "matmul":
-        yield _matmul_row(target, min(repeats, 3))
+        for blocks in ((64, 64, 32), (128, 128, 64)):
+            yield _matmul_row(target, min(repeats, 3), blocks)
     if only in "command":
         yield _command_row(target, repeats)
     if only in "memory":
