@@ -240,7 +240,7 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
         "--dual-core", action=argparse.BooleanOptionalAction, dest="use_dual_core", default=None,
         help="use both cores of every PE (the default)",
     )  # fmt: skip
-    group.add_argument("--precision", help="of fp32 matrix products: ieee (default), tf32, bf16x3, bf16, fp16")
+    group.add_argument("--precision", help="of fp32 matrix products: ieee, the only one yet")
     group.add_argument("--hart-only", action="store_true", default=None, help="no unit instructions: any RV64GCV")
 
 
