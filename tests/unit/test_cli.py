@@ -186,7 +186,7 @@ BAD = [
     (("compile", "scale.py", "--signature", SIGNATURE.replace("*fp32", "*float")), "unknown type '*float'"),
     (("compile", "scale.py", "--signature", SIGNATURE, "--target", "mtia999"), "known targets: mtia200, mtia300"),
     (("compile", "scale.py", "--signature", SIGNATURE, "--emit", "spirv"), "unknown stage 'spirv'"),
-    (("compile", "scale.py", "--signature", SIGNATURE, "--precision", "fp7"), "precision 'fp7' is not one of those supported"),
+    (("compile", "scale.py", "--signature", SIGNATURE, "--precision", "fp7"), "precision 'fp7' is not one of those"),
     (("compile", "scale.py", "--signature", SIGNATURE, "-o", "no/such/folder/k.elf"), "cannot write"),
     (("compile", "bad.ttir"), "bad.ttir:2:"),
     (("compile", "unknown.ttir"), "unknown.ttir:3:5: error: unknown Triton operation 'tt.wobble'"),
