@@ -8,9 +8,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 import test_ttir
-from test_ttir import compiled, executor, floats, kernels, launch, rng
+from test_ttir import compiled, executor, floats, kernels, launch, pytest_generate_tests, rng
 
-__all__ = ["executor"]  # the fixture
+__all__ = ["executor", "pytest_generate_tests"]  # what pytest looks for
 
 TYPES = {
     "fp16": np.float16,
