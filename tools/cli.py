@@ -24,6 +24,7 @@ COMMANDS = {
     "objdump": "disassemble a PE executable",
     "tune": "find the fastest configuration of a kernel",
     "bench": "the project's measurements",
+    "verify": "long checks against qemu, numpy and exact arithmetic, by seed and size",
     "targets": "the chips this compiles for, with the source of every number",
     "isa": "the instruction set: one instruction, all of them, or the manual",
 }
