@@ -21,7 +21,7 @@ _COMMON = ("campaign", "seed", "size", "json", "rest")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("campaign", nargs="?", help="one of the campaigns; left out: list them")
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help="--seed N, --size N, --json and the campaign's own options")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="--seed N, --size N, --json and its own options")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"{name:<12}{text}")
         return 0
     if options.campaign not in known:
-        raise UserError(f"unknown campaign '{options.campaign}'; campaigns: {', '.join(known)}")
+        raise UserError(f"unknown campaign '{options.campaign}'; campaigns: {', '.join(known) or 'none'}")
     module = load(options.campaign)
     given = _options(module, options.campaign, options.rest)
     own = {key: value for key, value in vars(given).items() if key not in _COMMON}

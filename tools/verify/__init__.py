@@ -1,1 +1,1 @@
-"""Campaigns: `mtiac verify NAME`, long seeded checks against oracles that are not ours; tests run small samples of each."""
+"""Campaigns of `mtiac verify NAME`: seeded checks against oracles that are not ours; the tests run small samples."""

@@ -18,7 +18,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Report:
-    """What a campaign found: `counts` by what was counted, one entry of `failures` per difference (empty: all agreed)."""
+    """What a campaign found: `counts` by what was counted, `failures` has one entry per difference."""
 
     campaign: str
     seed: int
