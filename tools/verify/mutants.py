@@ -1,0 +1,291 @@
+"""Mutants of the instruction table: one small change each to an encoding, a meaning or a timing.
+
+A mutant changes the table's objects in place, so it lives in a process of its own (see `mutations`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache, partial
+from typing import Any
+
+from mtia.isa import table
+from mtia.isa.lang import Fn, names
+from mtia.isa.lang import tree as t
+from mtia.isa.lang.names import boolean
+from mtia.isa.lang.types import Scalar
+from mtia.isa.operands import Operand
+from mtia.isa.table import Instruction
+from mtia.isa.xmtia.engines import timings
+from mtia.runtime.machine import hart, hart_program
+
+__all__ = ["KINDS", "Mutant", "draw", "reached", "roots"]
+
+_OTHER = {
+    "add": "sub", "sub": "add", "mul": "add", "div": "mod", "mod": "div", "and": "or", "or": "and", "xor": "or",
+    "shl": "shr", "shr": "shl", "lt": "le", "le": "lt", "gt": "ge", "ge": "gt", "eq": "ne", "ne": "eq",
+}  # fmt: skip
+_INTRINSICS = {"ctz": "clz", "clz": "ctz", "floor": "ceil", "ceil": "floor", "rint": "trunc", "trunc": "rint"}
+_ROUNDING = ("exact.py", "floats.py", "convert.py", "vfloat.py", "scalars.py", "functions.py", "elements.py")
+_LANES = ("vector.py", "vmask.py", "vmerge.py", "vmemory.py", "vwide.py", "vfwide.py", "reduce.py", "tile.py")
+_MANY = 400  # handlers that one changed function may reach: more would mean compiling most of the machine again
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of the table: `apply` makes it; `changed` are the numbers of the functions whose native code is old."""
+
+    kind: str
+    row: str
+    text: str
+    apply: Callable[[], None]
+    changed: frozenset[int] = frozenset()
+
+
+Change = tuple[str, str, Callable[[], None]]  # kind, text, what makes it
+Put = Callable[[Any], None]  # takes what is to stand in a node's place
+
+
+def _children(node: Any) -> Iterator[tuple[Put, Any]]:
+    """The parts of a tree node, each with what puts another in its place."""
+    if isinstance(node, list):
+        for place, part in enumerate(node):
+            yield partial(node.__setitem__, place), part
+    elif is_dataclass(node):
+        for field in fields(node):
+            if field.name != "type":
+                yield partial(setattr, node, field.name), getattr(node, field.name)
+
+
+@cache
+def _callees(function: Fn) -> frozenset[Fn]:
+    found: set[Fn] = set()
+    queue: list[Any] = [function.body.statements]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, Fn):
+            found.add(node)
+        else:
+            queue.extend(part for _, part in _children(node))
+    return frozenset(found)
+
+
+def reached(function: Fn) -> dict[int, Fn]:
+    """Every function that one can call, itself included, by number."""
+    found: dict[int, Fn] = {}
+    queue = [function]
+    while queue:
+        one = queue.pop()
+        if one.number not in found:
+            found[one.number] = one
+            queue.extend(_callees(one))
+    return found
+
+
+@cache
+def roots() -> dict[str, dict[str, Fn]]:
+    """The functions that the machine reaches by address, by row and by their names in the native libraries."""
+    found: dict[str, dict[str, Fn]] = {row.name: {} for row in table.all()}
+    for name, function in hart.functions().items():
+        found.get(name.split(" ")[0], {})[name] = function
+    clocks = timings()
+    for row in table.all():
+        if row.unit != "hart" and isinstance(row.meaning, Fn):
+            found[row.name][f"meaning of {row.name}"] = row.meaning
+        if row.name in clocks:
+            found[row.name][f"timing of {row.name}"] = clocks[row.name]
+    return found
+
+
+@cache
+def _users() -> dict[int, int]:
+    """How many roots reach a function."""
+    found: dict[int, int] = {}
+    for functions in roots().values():
+        for function in functions.values():
+            for number in reached(function):
+                found[number] = found.get(number, 0) + 1
+    return found
+
+
+def _of_table(function: Fn) -> bool:
+    """Whether a function says what an instruction means or takes; the handlers around it are the machine's."""
+    return "/runtime/" not in function.file and _users().get(function.number, 0) <= _MANY
+
+
+def _kind_of(function: Fn, general: str) -> str:
+    file = function.file.rsplit("/", 1)[-1]
+    if general in ("constant", "operator", "comparison"):
+        if file in _ROUNDING:
+            return "rounding"
+        if file in _LANES:
+            return "lanes"
+    return general
+
+
+def _constant(node: t.Const) -> Iterator[Change]:
+    if node.type is boolean:
+        yield "mask", "not a constant", lambda: setattr(node, "value", not node.value)
+    elif node.type.is_int and isinstance(node.value, int):
+        kind: Any = node.type
+        bits = range(node.value.bit_length()) if node.value > 64 else ()
+        for new in (*(node.value ^ 1 << bit for bit in bits), *(() if bits else (node.value + 1, node.value - 1))):
+            if kind.low <= new <= kind.high:
+                yield "constant", f"{node.value:#x} → {new:#x}", partial(setattr, node, "value", new)
+
+
+def _flipped(kind: Scalar) -> Scalar:
+    """The integer type of the same width and the other sign."""
+    found: Scalar = getattr(names, f"{'u' if kind.signed else 'i'}{kind.width}")
+    return found
+
+
+def _signs(node: Any, put: Put) -> Iterator[Change]:
+    """Take an integer with the other sign, or with half of its bits, where that matters."""
+    kind = node.a.type
+    if not kind.is_int:
+        return
+    other = _flipped(kind)
+    if isinstance(node, t.Convert) and node.type.is_int and node.type.size > kind.size:
+        yield "sign", f"{kind} extended as {other}", lambda: setattr(node, "a", t.Convert(other, node.a))
+    if isinstance(node, t.Convert) and 1 < node.type.size < kind.size and isinstance(node.type, Scalar):
+        half: Any = getattr(names, f"{node.type.kind}{node.type.width // 2}", None)
+        if half in (names.u8, names.u16, names.u32, names.i8, names.i16, names.i32):
+            yield "width", f"{node.type} → {half}", lambda: put(t.Convert(node.type, t.Convert(half, node.a)))
+    if isinstance(node, (t.Binary, t.Compare)) and node.op in ("lt", "le", "gt", "ge", "shr", "div", "mod"):
+
+        def apply() -> None:
+            a, b = t.Convert(other, node.a), t.Convert(other, node.b)
+            changed = t.Compare(boolean, node.op, a, b) if isinstance(node, t.Compare) else None
+            put(changed or t.Convert(kind, t.Binary(other, node.op, a, b)))
+
+        yield "sign", f"{node.op} of {kind} as {other}", apply
+
+
+def _changes(node: Any, put: Put) -> Iterator[Change]:
+    """What can be changed at one node of a tree."""
+    if isinstance(node, t.Const):
+        yield from _constant(node)
+    if isinstance(node, (t.Binary, t.Compare)) and node.op in _OTHER:
+        kind, other = ("comparison" if isinstance(node, t.Compare) else "operator"), _OTHER[node.op]
+        if node.a.type.is_int or node.op in ("add", "sub", "mul") or isinstance(node, t.Compare):
+            if not (node.type.is_float and node.op in ("div", "mod")):
+                yield kind, f"{node.op} → {other}", lambda: setattr(node, "op", other)
+    if isinstance(node, (t.Binary, t.Compare, t.Convert)):
+        yield from _signs(node, put)
+    if isinstance(node, t.Choose):
+        yield "mask", "choice swapped", lambda: put(t.Choose(node.type, node.cond, node.b, node.a, node.lazy))
+    if isinstance(node, t.Logic):
+        yield "mask", f"{node.op} swapped", lambda: setattr(node, "op", {"and": "or", "or": "and"}[node.op])
+    if isinstance(node, t.If):
+        yield "mask", "condition negated", lambda: setattr(node, "cond", t.Unary(boolean, "not", node.cond))
+    if isinstance(node, t.Unary):
+        yield "operator", f"{node.op} left out", lambda: put(node.a)
+    if isinstance(node, t.Intrinsic) and node.name in _INTRINSICS:
+        other = _INTRINSICS[node.name]
+        yield "rounding", f"{node.name} → {other}", partial(setattr, node, "name", other)
+
+
+def _sites(function: Fn) -> list[Change]:
+    """Every change of a function's tree."""
+    found: list[Change] = []
+    queue: list[tuple[Put, Any]] = list(_children(function.body.statements))
+    while queue:
+        put, node = queue.pop()
+        if isinstance(node, Fn) or not (isinstance(node, list) or is_dataclass(node)):
+            continue
+        found.extend((_kind_of(function, kind), text, apply) for kind, text, apply in _changes(node, put))
+        queue.extend(_children(node))
+    return found
+
+
+def _meaning(kind: str, row: Instruction, pick: random.Random) -> Mutant | None:
+    """A change of a kind in the functions of a row: its meaning, or for `latency` an Xmtia command's timing."""
+    prefix = "timing of" if kind == "latency" else ""
+    functions = [f for name, f in roots()[row.name].items() if name.startswith(prefix) or not prefix]
+    if kind != "latency":
+        functions = [f for name, f in roots()[row.name].items() if not name.startswith("timing of")]
+    places = [
+        (function, change)
+        for function in {n: f for root in functions for n, f in reached(root).items()}.values()
+        if _of_table(function)
+        for change in _sites(function)
+        if kind in (change[0], "latency")
+    ]
+    if not places:
+        return None
+    function, (_, text, apply) = pick.choice(places)
+    where = f"{function.name} ({function.file.rsplit('/', 1)[-1]}): {text}"
+    return Mutant(kind, row.name, where, apply, frozenset({function.number}))
+
+
+def _bit(row: Instruction, pick: random.Random) -> Mutant:
+    """Another value of one fixed bit of the encoding."""
+    bit = 1 << pick.choice([n for n in range(8 * row.size) if row.mask >> n & 1 and n > 1])
+    return Mutant(
+        "bit", row.name, f"bit {bit.bit_length() - 1} of the encoding", lambda: _set(row, "match", row.match ^ bit)
+    )
+
+
+def _operand(row: Instruction, pick: random.Random) -> Mutant | None:
+    """Two operands of one width in each other's place, or two pieces of an immediate."""
+    pairs = [
+        (a, b)
+        for n, a in enumerate(row.operands)
+        for b in row.operands[n + 1 :]
+        if a.kind.register and b.kind.register and a.width == b.width
+    ]
+    if not pairs:
+        return None
+    a, b = pick.choice(pairs)
+
+    def swapped(operand: Operand) -> Operand:
+        other = {a.name: b, b.name: a}.get(operand.name)
+        return operand if other is None else _with(operand, pieces=other.pieces)
+
+    new = tuple(swapped(operand) for operand in row.operands)
+    return Mutant("operand", row.name, f"{a.name} and {b.name} swapped", lambda: _set(row, "operands", new))
+
+
+def _latency(row: Instruction, pick: random.Random) -> Mutant | None:
+    """Another latency or rate of a hart's timing class, or a change of a command's timing function."""
+    if row.unit != "hart":
+        return _meaning("latency", row, pick)
+    classes = hart_program.TIMINGS
+    if row.timing not in classes:
+        return None
+    same = [name for name, rule in classes.items() if name[0] == row.timing[0] and rule != classes[row.timing]]
+    other = pick.choice(sorted(same))
+    text = f"timing class {row.timing} taken as {other}"
+    return Mutant("latency", row.name, text, lambda: classes.__setitem__(row.timing, classes[other]))
+
+
+def _set(thing: Any, name: str, value: Any) -> None:
+    """Set a field of a frozen object, and forget what was derived from it."""
+    object.__setattr__(thing, name, value)
+    for derived in ("by_name", "elements"):
+        thing.__dict__.pop(derived, None)
+
+
+def _with(operand: Operand, **changes: Any) -> Operand:
+    import dataclasses
+
+    return dataclasses.replace(operand, **changes)
+
+
+KINDS = (
+    "bit", "operand", "sign", "width", "operator", "comparison", "constant", "rounding", "mask", "lanes", "latency",
+)  # fmt: skip
+
+
+def draw(kind: str, pick: random.Random) -> Mutant:
+    """A random mutant of a kind: a row that has one, then one of its changes."""
+    special = {"bit": _bit, "operand": _operand, "latency": _latency}.get(kind)
+    rows = table.all()
+    while True:
+        row = pick.choice(rows)
+        found = special(row, pick) if special else _meaning(kind, row, pick)
+        if found is not None:
+            return found

@@ -1,0 +1,212 @@
+"""Campaign: single changes of the instruction table; the instruction and timing tests must notice each.
+
+A mutant is one changed bit, operand, sign, width, operator, comparison, constant, rounding, mask rule, lane count or
+latency of one row. It is made in a process of its own, where its native code replaces the original's and the tests run
+in order until one fails. A change that leaves the optimised native code as it was is no mutant, and another is drawn.
+Needs the project's `tests` folder, so a checkout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mtia.tools
+from mtia.isa import asm, decode
+from mtia.isa.errors import UserError
+from mtia.isa.lang import Library
+from mtia.isa.lang.library import compile_text
+from mtia.isa.lang.llvm_emitter import module_text
+from mtia.tools.verify.common import Progress, Report
+from mtia.tools.verify.mutants import KINDS, Mutant, draw, reached, roots
+
+__all__ = ["SIZE", "TESTS", "add_arguments", "run"]
+
+SIZE = 200
+# The instruction and timing tests: what they notice is what is measured. The order is that of the search.
+TESTS = {
+    "encoding": ("test_table", "test_riscv", "test_asm", "test_xmtia"),
+    "hart": ("test_hart_scalar", "test_hart_memory", "test_hart_vector", "test_hart_numpy", "test_hart"),
+    "unit": ("test_xmtia", "test_xmtia_dpe", "test_xmtia_functions", "test_xmtia_mlu_re", "test_xmtia_se"),
+    "timing": (),
+}
+_EQUIVALENT, _PASSED, _FAILED = 50, 0, 1
+_LIMIT = 300  # seconds after which a run counts as one that hangs
+
+
+@dataclass
+class Outcome:
+    """What became of a mutant: `caught`, `survived` or `equivalent`; by which test; seconds."""
+
+    mutant: Mutant
+    verdict: str
+    by: str
+    seconds: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The campaign's own options."""
+    parser.add_argument("--only", default="", help="only the N-th mutant of the seed, its test output shown")
+    parser.add_argument("--kind", default="", choices=("", *KINDS), help="only this kind of change")
+
+
+def run(seed: int, size: int, progress: Progress, only: str = "", kind: str = "") -> Report:
+    """Make `size` mutants, run the tests on each and report those that survive."""
+    folder = _tests()
+    _warm(folder)
+    report = Report("mutations", seed, size)
+    control = _in_child(None, _order(folder, "hart", "bit"))
+    if control.verdict != "survived":
+        raise UserError(f"the tests fail without a mutant: {control.by}")
+    report.counts["seconds of all tests"] = round(control.seconds, 1)
+    numbers = [int(only)] if only else range(size)
+    outcomes = []
+    for done, number in enumerate(numbers):
+        progress(done, len(numbers))
+        outcomes.append(_judge(seed, number, kind or KINDS[number % len(KINDS)], folder, report))
+    _summarise(report, outcomes)
+    return report
+
+
+def _judge(seed: int, number: int, kind: str, folder: Path, report: Report) -> Outcome:
+    """The outcome of the `number`-th mutant; draws again while a change changes nothing."""
+    for attempt in range(50):
+        mutant = draw(kind, random.Random(f"{seed} {number} {attempt}"))
+        outcome = _in_child(mutant, _order(folder, _unit(mutant), mutant.kind))
+        if outcome.verdict != "equivalent":
+            if outcome.verdict == "survived":
+                report.failures.append(f"{number}: {mutant.kind} of {mutant.row}, {mutant.text}")
+            return outcome
+        report.counts["changes without effect"] = report.counts.get("changes without effect", 0) + 1
+    raise UserError(f"no change of kind {kind} has an effect")
+
+
+def _summarise(report: Report, outcomes: list[Outcome]) -> None:
+    caught = [outcome for outcome in outcomes if outcome.verdict == "caught"]
+    report.counts |= {"mutants": len(outcomes), "caught": len(caught)}
+    report.counts["caught, percent"] = round(100 * len(caught) / max(len(outcomes), 1), 1)
+    for kind in KINDS:
+        own = [outcome for outcome in outcomes if outcome.mutant.kind == kind]
+        if own:
+            report.counts[f"{kind}: caught of {len(own)}"] = sum(outcome.verdict == "caught" for outcome in own)
+
+
+def _tests() -> Path:
+    folder = Path(next(iter(mtia.tools.__path__))).resolve().parent / "tests" / "unit"
+    if not folder.is_dir():
+        raise UserError(f"the campaign runs the project's own tests and needs a checkout; there is no {folder}")
+    return folder
+
+
+def _unit(mutant: Mutant) -> str:
+    return "unit" if mutant.row.startswith("xm.") else "hart"
+
+
+def _order(folder: Path, unit: str, kind: str) -> list[str]:
+    """All test files, the likeliest to notice first."""
+    first = {"bit": "encoding", "operand": "encoding", "latency": "timing"}.get(kind, unit)
+    groups = [TESTS[first], TESTS[unit], *TESTS.values()]
+    names = dict.fromkeys(name for group in groups for name in group)
+    return [str(folder / f"{name}.py") for name in names]
+
+
+def _warm(folder: Path) -> None:
+    """Load what every child needs, so that a child starts at once; the reference must not have run here."""
+    import pytest  # noqa: F401
+    from mtia.runtime.machine import hart, library
+
+    sys.path.insert(0, str(folder))
+    hart.native()
+    library.prepare()
+    import xmtia_support
+
+    xmtia_support.library()
+    roots()
+
+
+def _in_child(mutant: Mutant | None, files: list[str]) -> Outcome:
+    """Run the tests in a forked process, with the mutant made there."""
+    start = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+            os._exit(_child(mutant, files))
+        code = _wait(child)
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    seconds = time.monotonic() - start
+    verdict = {_EQUIVALENT: "equivalent", _PASSED: "survived"}.get(code, "caught")
+    failed = [line for line in text.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    by = failed[0] if failed else f"exit code {code}" if code > 0 else f"signal {-code}"
+    return Outcome(mutant or Mutant("none", "", "", lambda: None), verdict, by, seconds)
+
+
+def _wait(child: int) -> int:
+    """The exit code of a child, or minus the signal that ended it; kills one that hangs."""
+    deadline = time.monotonic() + _LIMIT
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _child(mutant: Mutant | None, files: list[str]) -> int:
+    import pytest
+
+    if mutant is not None and not _make(mutant):
+        return _EQUIVALENT
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", *files]))
+
+
+def _make(mutant: Mutant) -> bool:
+    """Change the table, and put the new native code in the old one's place; False when the code stays the same."""
+    names = {
+        name: function
+        for functions in roots().values()
+        for name, function in functions.items()
+        if mutant.changed & reached(function).keys()
+    }
+    before = compile_text(module_text(names), quick=True) if names else b""
+    mutant.apply()
+    if not names:
+        for module in (decode, asm):
+            for thing in vars(module).values():
+                if hasattr(thing, "cache_clear"):
+                    thing.cache_clear()
+        return True
+    after = compile_text(module_text(names), quick=True)
+    if before == after:
+        return False
+    made = Library(list(names), [after], lambda: names)
+    for library in [thing for thing in gc.get_objects() if isinstance(thing, Library)]:
+        _replace(library, made)
+    _keep.append(made)
+    return True
+
+
+_keep: list[Any] = []  # native code must outlive its addresses
+
+
+def _replace(library: Library, made: Library) -> None:
+    """Let a library answer with the new functions' addresses."""
+    short = {f"m.{name.removeprefix('meaning of ')}": name for name in made.addresses if name.startswith("meaning of ")}
+    short |= {f"t.{name.removeprefix('timing of ')}": name for name in made.addresses if name.startswith("timing of ")}
+    for name in library.addresses:
+        new = made.addresses.get(short.get(name, name))
+        if new is not None:
+            library.addresses[name] = new
