@@ -48,7 +48,7 @@ class Program:
         self._numbers = {row: number for number, row in enumerate(table.all())}
         walked = list(decode.walk(text, base))
         self._insns = Memory(Insn.size * (len(walked) + 1))
-        self._index = Memory(4 * max(self.size // 2, 1))
+        self._index = Memory(4 * max(-(-self.size // 2), 1))
         self._code = Code.alloc()
         index = np.frombuffer(self._index.bytes, np.uint32)
         index[:] = NOWHERE
