@@ -115,7 +115,8 @@ class Hart(Struct):
     want_kind: u32
     machine: u64  # host address of the machine's own state
     unit: u64  # host address of the command processor's state for this hart
-    reserved: u64  # makes the size a multiple of 64, so that in an array of harts v stays aligned
+    watch: u64  # host address of what a profiler knows of this hart (the machine's)
+    reserved: Array[u64, 7]  # makes the size a multiple of 64, so that in an array of harts v stays aligned
 
 
 @fn

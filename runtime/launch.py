@@ -14,7 +14,7 @@ import numpy as np
 from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
 from mtia.isa.xmtia.codes import Info
-from mtia.runtime import counters, elf, trace
+from mtia.runtime import counters, elf, profile, trace
 from mtia.runtime.device import Buffer, Device
 from mtia.runtime.elf import Program
 from mtia.runtime.faults import MachineTrap, Trap, trap_of
@@ -23,6 +23,7 @@ from mtia.runtime.machine.host import Host
 from mtia.runtime.machine.library import handler_address
 from mtia.runtime.machine.memory import LS_BASE
 from mtia.runtime.machine.state import ENDED, STOPPED
+from mtia.runtime.profile import Observer
 
 __all__ = ["Argument", "LaunchResult", "launch"]
 
@@ -72,12 +73,15 @@ def launch(
     limit: int | None = None,
     trace_file: str | Path | None = None,
     strict: bool = True,
+    observer: Observer | None = None,
 ) -> LaunchResult:
     """Run a program over a grid on all PEs of the device.
 
     `cores` is the number of harts per PE (default: what the program was made for). `state` is `cold` (empty LLC; dirty
     lines are written back inside the timed region) or `llc` (buffers given as arguments are resident). `limit` is the
     number of cycles after which a runaway program is stopped. `strict` traps on local memory read before it is written.
+    An `observer` (such as `profile.Recorder`) follows the run; a `trace_file` is written by one. Neither changes a
+    cycle.
     """
     if not isinstance(program, Program):
         program = elf.load(program)
@@ -95,22 +99,31 @@ def launch(
     host.reset()
     host.strict(strict)
     host.machine.limit = limit or DEFAULT_LIMIT
-    host.trace(trace.CAPACITY if trace_file else 0)
+    host.record(0)
+    if trace_file and observer is None:
+        observer = profile.Recorder(lines=False)
     if state == "llc":
         for argument in args:
             if isinstance(argument, Buffer):
                 host.engine.call("warm_llc", host.machine, argument.address, argument.size)
     _start(host, interpreter, program, shape, words, harts)
+    if observer is not None:
+        observer.begin(host, program, interpreter, harts)
     ended = host.engine.run("run_machine", host.machine)
-    if ended == STOPPED:
-        raise KeyboardInterrupt
+    while ended == STOPPED:
+        if observer is None or not observer.resume():
+            raise KeyboardInterrupt
+        ended = host.engine.run("run_machine", host.machine)
     trap = None if ended == ENDED else trap_of(ended, host, program)
     cycles = int(host.machine.time)
     if state == "cold" and trap is None:
         cycles = max(cycles, int(host.engine.call("flush_llc", host.machine, cycles)))
-    if trace_file:
-        trace.write(host, trace_file, program)
-    return LaunchResult(device.chip, cycles, counters.Snapshot.of(host, cycles), trap)
+    result = LaunchResult(device.chip, cycles, counters.Snapshot.of(host, cycles), trap)
+    if observer is not None:
+        observer.end(result)
+    if trace_file and isinstance(observer, profile.Recorder):
+        trace.write(observer.profile, trace_file)
+    return result
 
 
 def _grid(grid: Sequence[int]) -> tuple[int, int, int]:

@@ -1,58 +1,226 @@
-"""The trace: every command of a launch as Chrome trace JSON, compressed, which Perfetto opens."""
+"""The trace: a recorded launch as Chrome trace JSON, which Perfetto opens. A microsecond there is a clock here.
+
+A process per PE: a track per compute unit with its commands and, between them, what it waited for; for each DMA engine
+a track with its state and as many as commands were in flight together; a track per hart. Another process holds counters
+of the whole chip. Events are written as they are made, in the order of PE, track and time.
+"""
 
 from __future__ import annotations
 
 import gzip
+import heapq
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from mtia.isa import table
-from mtia.runtime.elf import Program
-from mtia.runtime.machine.arrays import numpy_type
-from mtia.runtime.machine.host import Host
-from mtia.runtime.machine.state import UNIT_NAMES, Record
+from mtia.isa.errors import UserError
+from mtia.isa.xmtia.codes import DType
+from mtia.runtime.machine.state import (
+    DONE,
+    FI_OUT,
+    H_MEMORY,
+    HART_STATES,
+    RANK_HART,
+    S_BUSY,
+    UNIT_NAMES,
+    UNIT_STATES,
+    WAIT_QUEUE,
+)
+from mtia.runtime.profile import NO_COMMAND, Profile
+from mtia.runtime.profile_counters import lanes
 
-__all__ = ["CAPACITY", "write"]
+__all__ = ["CHIP", "write"]
 
-CAPACITY = 1 << 22  # commands
-
-
-def records(host: Host) -> np.ndarray[Any, Any]:
-    """The commands kept, in order of completion: start, end, pc, op, pe, unit."""
-    m, kind = host.machine, numpy_type(Record)
-    count = min(m.trace_count, m.trace_capacity)
-    return np.frombuffer(host.regions["trace"].bytes(0, count * Record.size), kind) if count else np.zeros(0, kind)
+CHIP = 1_000_000  # process of the chip's counters
+TRACKS = 32  # of a unit or hart at most: its own and one for each command in flight
+DRAIN_LEVEL = 4  # of gzip: higher ones take longer than all the rest
+_CHUNK = 1 << 14  # events formatted at once
+Array = np.ndarray[Any, Any]
 
 
-def write(host: Host, path: str | Path, program: Program | None = None) -> None:
-    """Write the trace: a process per PE, a thread per unit, times in microseconds of the chip's clock."""
-    scale = 1e6 / host.chip.clock_hz
-    found = records(host)
-    names = [row.name.removeprefix("xm.") for row in table.all()]
-    events: list[dict[str, Any]] = []
-    for pe in np.unique(found["pe"]):
-        events.append({"ph": "M", "pid": int(pe), "name": "process_name", "args": {"name": f"PE {pe}"}})
-        for unit, name in enumerate(UNIT_NAMES):
-            events.append({"ph": "M", "pid": int(pe), "tid": unit, "name": "thread_name", "args": {"name": name}})
-    lines: dict[int, str] = {}
-    for record in found:
-        pc = int(record["pc"])
-        if pc not in lines:
-            source = program.source(pc) if program else None
-            lines[pc] = f"{source[0]}:{source[1]}" if source else ""
-        start, end = int(record["start"]), int(record["end"])
-        args: dict[str, Any] = {"pc": hex(pc), "start": start, "end": end}
-        if lines[pc]:
-            args["line"] = lines[pc]
-        events.append(
-            {
-                "ph": "X", "pid": int(record["pe"]), "tid": int(record["unit"]), "name": names[int(record["op"])],
-                "ts": start * scale, "dur": (end - start) * scale, "args": args,
-            }
-        )  # fmt: skip
-    whole = {"displayTimeUnit": "ns", "traceEvents": events, "otherData": {"chip": host.chip.name}}
-    target = Path(path)
-    data = json.dumps(whole, separators=(",", ":")).encode()
-    target.write_bytes(gzip.compress(data, 6) if target.suffix == ".gz" else data)
+def write(profile: Profile, path: str | Path, pes: Iterable[int] | None = None) -> None:
+    """Write the trace, compressed when the name ends in `.gz`; with `pes` only of those."""
+    with _opened(Path(path)) as file:
+        file.write('{"displayTimeUnit":"ns","otherData":' + json.dumps({"chip": profile.chip.name, "unit": "clock"}))
+        file.write(',"traceEvents":[\n')
+        file.write(_metadata(CHIP, "process_name", "name", f"{profile.chip.name}: {profile.program.kernel}"))
+        _write_counters(file, profile)
+        wanted = range(profile.pes) if pes is None else pes
+        flows = _flows(profile)
+        by_pe = [np.argsort(rows["pe"], kind="stable") for rows in (profile.commands, profile.spans)]
+        pes_of = [rows["pe"][order] for rows, order in zip((profile.commands, profile.spans), by_pe, strict=True)]
+        for pe in wanted:
+            picked = [
+                order[slice(*np.searchsorted(numbers, [pe, pe + 1]))]
+                for order, numbers in zip(by_pe, pes_of, strict=True)
+            ]
+            _write_pe(file, profile, pe, picked[0], profile.spans[picked[1]], flows)
+        file.write("\n]}\n")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    """A text file that is there whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with gzip.open(part, "wt", DRAIN_LEVEL) if path.suffix == ".gz" else open(part, "w") as file:
+            yield file
+        part.replace(path)
+    except OSError as problem:
+        raise UserError(f"cannot write: {problem.strerror}", str(path)) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _metadata(pid: int, kind: str, key: str, value: Any, tid: int = 0) -> str:
+    return json.dumps({"ph": "M", "pid": pid, "tid": tid, "name": kind, "args": {key: value}}, separators=(",", ":"))
+
+
+def _write_counters(file: IO[str], profile: Profile) -> None:
+    """Counters as (name, cycles, values): one lane each."""
+    for name, times, values in lanes(profile):
+        head = f',\n{{"ph":"C","pid":{CHIP},"name":{json.dumps(name)}'.replace("%", "%%")
+        head += ',"ts":%d,"args":{"value":%.6g}}'
+        file.write("".join([head % pair for pair in zip(times.tolist(), values.tolist(), strict=True)]))
+
+
+def _write_pe(file: IO[str], profile: Profile, pe: int, rows: Array, spans: Array, flows: dict[str, Array]) -> None:
+    """Everything about one PE; `rows` are its commands' places in `profile.commands`."""
+    file.write(",\n" + _metadata(pe, "process_name", "name", f"PE {pe}"))
+    file.write(",\n" + _metadata(pe, "process_sort_index", "sort_index", pe))
+    for unit, name in enumerate(UNIT_NAMES):
+        mine = rows[profile.commands["unit"][rows] == unit]
+        mine = mine[np.argsort(profile.commands["start"][mine], kind="stable")]
+        states = spans[spans["track"] == unit]
+        tids = np.full(len(mine), unit * TRACKS)
+        if unit <= FI_OUT:
+            lane = _lanes(profile.commands["start"][mine], profile.commands["end"][mine])
+            tids = tids + 1 + lane
+            for number in range(int(lane.max(initial=-1)) + 1):
+                _name_track(file, pe, unit * TRACKS + 1 + number, f"{name} command {number}")
+        else:
+            states = states[states["kind"] != S_BUSY]
+        _name_track(file, pe, unit * TRACKS, name)
+        _write_states(file, pe, unit * TRACKS, states)
+        _write_commands(file, profile, pe, mine, tids)
+        _write_flows(file, pe, mine, tids, flows)
+    for hart in range(profile.harts):
+        tid = (len(UNIT_NAMES) + hart) * TRACKS
+        _name_track(file, pe, tid, f"hart {'AB'[hart]}")
+        waits = spans[spans["track"] == RANK_HART + hart]
+        _write_hart(file, profile, pe, tid, waits[np.argsort(waits["start"])], profile.alive[pe, hart])
+
+
+def _name_track(file: IO[str], pe: int, tid: int, name: str) -> None:
+    file.write(",\n" + _metadata(pe, "thread_name", "name", name, tid))
+    file.write(",\n" + _metadata(pe, "thread_sort_index", "sort_index", tid, tid))
+
+
+def _lanes(starts: Array, ends: Array) -> Array:
+    """For commands in order of start: the lowest lane that is free, so that slices of one lane do not overlap."""
+    free: list[int] = []
+    busy: list[tuple[int, int]] = []
+    found = []
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        while busy and busy[0][0] <= start:
+            heapq.heappush(free, heapq.heappop(busy)[1])
+        lane = heapq.heappop(free) if free else len(busy)
+        heapq.heappush(busy, (end, lane))
+        found.append(lane)
+    return np.array(found, np.int64)
+
+
+def _events(file: IO[str], template: str, columns: list[list[Any]]) -> None:
+    """Write an event for every row of the columns."""
+    for at in range(0, len(columns[0]), _CHUNK):
+        part = zip(*(column[at : at + _CHUNK] for column in columns), strict=True)
+        file.write("".join([template % row for row in part]))
+
+
+def _slice(pe: int, tid: int) -> str:
+    """The beginning of a slice on a track."""
+    return f',\n{{"ph":"X","pid":{pe},"tid":{tid}'
+
+
+def _write_states(file: IO[str], pe: int, tid: int, spans: Array) -> None:
+    """What a unit did or waited for."""
+    names = [f'"{"issuing lines" if k == S_BUSY else f"waits: {name}"}"' for k, name in enumerate(UNIT_STATES)]
+    template = _slice(pe, tid) + ',"cat":"stall","ts":%d,"dur":%d,"name":%s}'
+    spans = spans[np.argsort(spans["start"])]
+    named = [names[kind] for kind in spans["kind"].tolist()]
+    _events(file, template, [spans["start"].tolist(), (spans["end"] - spans["start"]).tolist(), named])
+
+
+def _write_commands(file: IO[str], profile: Profile, pe: int, rows: Array, tids: Array) -> None:
+    commands = profile.commands[rows]
+    same = np.stack([commands[name].astype(np.int64) for name in ("pc", "op", "rows", "cols", "depth", "dtype")], -1)
+    kinds, kind = np.unique(same, axis=0, return_inverse=True)
+    texts = [_describe(profile, *values) for values in kinds.tolist()]
+    heads = [texts[k] for k in kind.reshape(-1).tolist()]
+    template = ',\n{"ph":"X","pid":' + str(pe) + ',"tid":%d,"ts":%d,"dur":%d,%s,"bytes":%d,"issued":%d}}'
+    _events(
+        file, template,
+        [tids.tolist(), commands["start"].tolist(), (commands["end"] - commands["start"]).tolist(), heads,
+         commands["bytes"].tolist(), commands["issued"].tolist()],
+    )  # fmt: skip
+
+
+def _describe(profile: Profile, pc: int, op: int, rows: int, cols: int, depth: int, dtype: int) -> str:
+    """Name and arguments of a command as JSON, without the last bracket."""
+    row = table.all()[op]
+    shape = f"{rows}x{cols}" + (f"x{depth}" if row.unit == "dpe" else "")
+    args = {"pc": hex(pc), "shape": f"{shape} {DType(dtype).name.lower() if dtype in set(DType) else dtype}"}
+    line = profile.program.source(pc)
+    if line:
+        args["line"] = f"{line[0]}:{line[1]}"
+    name = json.dumps(row.name.removeprefix("xm."))
+    return f'"cat":"command","name":{name},"args":{json.dumps(args, separators=(",", ":"))[:-1]}'
+
+
+def _write_hart(file: IO[str], profile: Profile, pe: int, tid: int, waits: Array, alive: Array) -> None:
+    """A hart's runs and waits, alternating."""
+    starts, ends = waits["start"].astype(np.int64), waits["end"].astype(np.int64)
+    gaps = np.concatenate([alive[:1].astype(np.int64), ends]), np.concatenate([starts, alive[1:].astype(np.int64)])
+    runs = gaps[1] > gaps[0]
+    run = np.stack([gaps[0][runs], gaps[1][runs]], -1)
+    template = _slice(pe, tid) + ',"cat":"hart","ts":%d,"dur":%d,"name":"run"}'
+    _events(file, template, [run[:, 0].tolist(), (run[:, 1] - run[:, 0]).tolist()])
+    names = {kind: f"waits: {HART_STATES[kind]}" for kind in range(WAIT_QUEUE, DONE)} | {H_MEMORY: "waits: memory"}
+    heads = [
+        f'{json.dumps(names[kind])},"args":{{"pc":"{pc:#x}"'
+        + (f',"line":{json.dumps(f"{line[0]}:{line[1]}")}' if (line := profile.program.source(pc)) else "")
+        for kind, pc in zip(waits["kind"].tolist(), waits["pc"].tolist(), strict=True)
+    ]
+    template = _slice(pe, tid) + ',"cat":"stall","ts":%d,"dur":%d,"name":%s}}'
+    _events(file, template, [starts.tolist(), (ends - starts).tolist(), heads])
+
+
+def _flows(profile: Profile) -> dict[str, Array]:
+    """Arrows from a command to those that it kept waiting: which rows begin and end one, and its number."""
+    commands = profile.commands
+    held = np.flatnonzero((commands["blocker"] != NO_COMMAND) & (commands["ready"] > commands["issued"]))
+    ends = np.zeros(len(commands), np.int64)
+    ends[held] = held + 1
+    begins = np.zeros(len(commands), bool)
+    begins[commands["blocker"][held]] = True
+    return {"from": commands["blocker"], "ends": ends, "begins": begins, "start": commands["start"],
+            "end": commands["end"]}  # fmt: skip
+
+
+def _write_flows(file: IO[str], pe: int, rows: Array, tids: Array, flows: dict[str, Array]) -> None:
+    """An arrow leaves the last cycle of a command, with the number of that command, and ends at those it released."""
+    head = ',\n{"cat":"dependency","name":"dependency","pid":' + str(pe)
+    out = flows["begins"][rows]
+    _events(
+        file, head + ',"ph":"s","id":%d,"tid":%d,"ts":%d}',
+        [rows[out].tolist(), tids[out].tolist(), (flows["end"][rows[out]] - 1).tolist()],
+    )  # fmt: skip
+    into = flows["ends"][rows] > 0
+    _events(
+        file, head + ',"ph":"f","bp":"e","id":%d,"tid":%d,"ts":%d}',
+        [flows["from"][rows[into]].tolist(), tids[into].tolist(), flows["start"][rows[into]].tolist()],
+    )  # fmt: skip

@@ -34,6 +34,7 @@ from .state import (
     NO_LINK,
     NO_UNIT,
     RING_MASK,
+    TRAFFIC,
     TRAPPED,
     UNDEFINED,
     UNITS,
@@ -275,6 +276,9 @@ def issue_command(
     command.word = i.word
     command.pending = 0
     command.done = 0
+    command.slowed = 0
+    command.bytes = 0
+    memset(addr(command.traffic[0]), 0, u64(TRAFFIC * 8))
     command.direction = u32(i.rs2) & 3
     memset(addr(command.need[0]), 0, u64(CHANNELS * 4))
     for k in range(u32(0), info.operands):

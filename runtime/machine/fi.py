@@ -16,6 +16,7 @@ from .memory import (
     read_line,
     write_line,
 )
+from .record import count_traffic
 from .shadow import UNWRITTEN, first_unwritten, mark_tile
 from .state import FI_IN, NEVER, NO_OPERAND, RANK_STEP, RING_MASK, Command, Machine, OpInfo, Pe
 
@@ -166,6 +167,7 @@ def start_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> u32:
     command.col = 0
     command.last_line = 0
     command.bytes = 0
+    count_traffic(e, command, u64(NEVER))
     push_event(m, e.next_issue >> TICK_SHIFT, pe.index, unit + RANK_STEP, u64(0))
     return 0
 
@@ -260,6 +262,7 @@ def dma_step(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, now: u64) -> u32:
         command.col = 0
     e.active = 0
     e.bytes += command.bytes
+    count_traffic(e, command, u64(1))
     pe.ls_next = max(pe.ls_next, now) + command.bytes // u64(m.chip.ls_bytes_per_clk)
     command.finished = max((command.latest + (1 << TICK_SHIFT) - 1) >> TICK_SHIFT, now)
     push_event(m, command.finished, pe.index, unit, u64(e.channel) << 32 | u64(e.seq))

@@ -26,6 +26,7 @@ from mtia.isa.state import ECALL, Hart
 
 from .hart_handlers import CAUSE_SHIFT, dense_handlers, fell_off, handler_of, illegal, run_code
 from .hart_program import Program
+from .hart_watch import HANDLERS
 from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
 
 __all__ = ["HartTrap", "Runner", "functions", "measure", "native", "reference_address", "run_elf"]
@@ -38,7 +39,7 @@ _ENOSYS = -38
 @functools.cache
 def functions() -> dict[str, Fn]:
     """Every handler by its row's name, and the functions that start and stop them."""
-    found = {"illegal": illegal, "fell_off": fell_off, "run_code": run_code}
+    found = {"illegal": illegal, "fell_off": fell_off, "run_code": run_code, **HANDLERS}
     for row in table.all():
         if row.unit != "hart" or row.meaning is not None:
             found[row.name] = handler_of(row)
@@ -51,7 +52,7 @@ def native() -> Library:
     """The compiled handlers, from the cache on disk when nothing they are made of has changed."""
     isa, here = Path(isa_package.__file__).parent, Path(__file__).parent
     parts = [isa / name for name in ("lang", "riscv", "xmtia", "state.py", "table.py", "operands.py")]
-    key = sources_key(*parts, here / "hart.py", here / "hart_handlers.py", here / "state.py")
+    key = sources_key(*parts, here / "hart.py", here / "hart_handlers.py", here / "hart_watch.py", here / "state.py")
     return build(functions, "hart", key, quick=True)
 
 

@@ -63,13 +63,23 @@ class Program:
         """Host address of the `Code`."""
         return self._code.addr
 
+    @property
+    def insns(self) -> int:
+        """Host address of the first `Insn`."""
+        return self._insns.addr
+
+    @property
+    def records(self) -> Any:
+        """The instructions as a numpy array with the fields of `Insn`; the last stands behind the end of the text."""
+        return np.frombuffer(self._insns.bytes, _INSN)
+
     def _handler(self, name: str) -> int:
         if name not in self._handlers:
             self._handlers[name] = self._address_of(name)
         return self._handlers[name]
 
     def _fill(self, walked: list[tuple[int, int]], index: Any) -> None:
-        records = np.frombuffer(self._insns.bytes, _INSN)
+        records = self.records
         last = len(walked)
         records["handler"] = self._handler("illegal")
         records["handler"][last] = self._handler("fell_off")

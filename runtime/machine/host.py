@@ -18,6 +18,7 @@ from .arrays import numpy_type
 from .engine import Interpreter
 from .memory import BLOCK_LINES, LS_BASE
 from .optable import op_of
+from .record import DRAIN, ROOM
 from .state import (
     HART_OFF,
     HARTS,
@@ -32,6 +33,8 @@ from .state import (
     Pe,
     Recent,
     Record,
+    Sample,
+    Span,
     Trap,
 )
 
@@ -118,6 +121,7 @@ class Host:
         m, chip = self.machine, self.chip
         fill_chip_params(m.chip, chip)
         line = chip.noc.line_bytes
+        m.sample_at, m.sample_period = NEVER, 1
         m.line_shift = line.bit_length() - 1
         m.link_ticks = -(-line * TICKS // chip.noc.link_bytes_per_clk)
         m.read_ticks = -(-line * TICKS // chip.fi.read_bytes_per_clk)
@@ -154,7 +158,7 @@ class Host:
         m = self.machine
         for name in ("time", "sequence", "event_count", "barrier_waiting", "barrier_open", "changed", "trace_count"):
             setattr(m, name, 0)
-        for name in ("harts", "harts_alive", "stop"):
+        for name in ("harts", "harts_alive", "stop", "span_count", "sample_count"):
             setattr(m, name, 0)
         for name in ("dram_reads", "dram_writes", "sram_reads", "sram_writes", "evictions"):
             setattr(m, name, 0)
@@ -198,11 +202,30 @@ class Host:
         if on:
             self.regions["shadow"].clear()
 
-    def trace(self, capacity: int) -> None:
-        """Keep the first `capacity` commands of the next runs; 0 keeps none."""
-        if capacity > self.machine.trace_capacity:
-            self.machine.trace = self._region("trace", Record.size * capacity)
-        self.machine.trace_capacity = capacity
+    def record(self, period: int) -> None:
+        """Keep commands, spans and, every `period` cycles, a sample in the next runs; 0 keeps nothing."""
+        m = self.machine
+        if period and "trace" not in self.regions:
+            m.trace = self._region("trace", Record.size * ROOM)
+            m.spans = self._region("spans", Span.size * ROOM)
+            m.samples = self._region("samples", Sample.size * ROOM)
+        m.trace_capacity = m.span_capacity = m.sample_capacity = ROOM if period else 0
+        m.sample_period, m.sample_at = max(period, 1), 0 if period else NEVER
+
+    def drain(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Take what has been recorded: arrays `trace`, `spans` and `samples`; the run may go on."""
+        m, found = self.machine, {}
+        for name, count, kind in (("trace", "trace", Record), ("spans", "span", Span), ("samples", "sample", Sample)):
+            size = getattr(m, f"{count}_count") if name in self.regions else 0
+            found[name] = (
+                np.frombuffer(bytes(self.regions[name].bytes(0, size * kind.size)), numpy_type(kind))
+                if size
+                else np.zeros(0, numpy_type(kind))
+            )
+            setattr(m, f"{count}_count", 0)
+        if m.stop == DRAIN:
+            m.stop = 0
+        return found
 
     def start_hart(self, pe: int, hart: int, time: int) -> None:
         """Make a hart take part from `time` on; its registers are set before."""

@@ -11,6 +11,7 @@ from .fi import dma_step, region
 from .hart_handlers import CAUSE_SHIFT, NOWHERE, Code, find, run_code
 from .hazards import fault
 from .memory import TICK_SHIFT, read_line, write_line
+from .record import note_span, sample
 from .shadow import UNWRITTEN
 from .state import (
     AT_ACCESS,
@@ -134,6 +135,7 @@ def access(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u6
         at = (at & ~(line_bytes - 1)) + line_bytes
     after = (done + (1 << TICK_SHIFT) - 1) >> TICK_SHIFT
     c.stall[H_MEMORY] += after - now
+    note_span(m, pe, hart + RANK_HART, u32(H_MEMORY), now, after, h.pc, u32(0))
     h.time = after
     h.grant_base = h.want_addr
     h.grant_size = size
@@ -285,6 +287,8 @@ def run_machine(m: Ptr[Machine]) -> u32:
             return STOPPED
         pop_event(m, e)
         m.time = e.time
+        if e.time >= m.sample_at:
+            sample(m, e.time)
         if e.time > m.limit:
             return TOO_LONG
         pe = addr(m.pe[e.key >> 48])

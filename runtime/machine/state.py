@@ -20,6 +20,7 @@ RING = 64  # commands held per channel: queued + in flight, a power of two
 RING_MASK = RING - 1
 MAX_FLIGHT = 16  # DMA commands in flight per engine
 MAX_OUTSTANDING = 1024  # lines in flight per engine
+TRAFFIC = 7  # counters of a DMA command
 
 # Event ranks: completions before DMA steps before harts at the same time and PE.
 RANK_STEP = UNITS  # + 0 read, + 1 write
@@ -118,7 +119,7 @@ class Command(Struct):
     pc: u64
     word: u32
     pending: u32  # operands that still wait for push or pop
-    bytes: u64  # DMA payload
+    bytes: u64  # DMA payload, otherwise what passes through local memory
     latest: u64  # DMA: last line's arrival
     row: u64  # DMA walk: next row
     col: u64  # DMA walk: next byte in the row
@@ -126,6 +127,9 @@ class Command(Struct):
     rows: u64  # DMA: rows of the global view
     done: u32
     direction: u32  # reduction network: where the neighbour is
+    slowed: u32  # cycles that local memory's bandwidth added
+    pad: u32
+    traffic: Array[u64, TRAFFIC]  # DMA: lines, LLC misses, coalesced lines; ticks lost to NoC, SRAM, DRAM, window
     need: Array[u32, CHANNELS]
     wait: Array[Pending, MAX_OPERANDS]
     operand: Array[Operand, MAX_OPERANDS]
@@ -272,14 +276,50 @@ class OpInfo(Struct):
 
 @struct
 class Record(Struct):
-    """One executed command of the trace."""
+    """One executed command of a recorded run."""
 
+    issued: u64
     start: u64
     end: u64
     pc: u64
+    address: u64  # DMA: of the global view
+    bytes: u64  # DMA payload, otherwise what passed through local memory
     op: u32
+    rows: u32  # of the destination, or of the global view
+    cols: u32
+    depth: u32  # columns of the second operand
+    dtype: u32
+    slowed: u32  # cycles that local memory's bandwidth added
+    seq: u32  # in its channel
     pe: u16
-    unit: u16
+    unit: u8
+    channel: u8
+    need: Array[u32, CHANNELS]  # the commands it waited for: sequence number per channel of the PE
+    traffic: Array[u64, TRAFFIC]  # see `Command`
+
+
+@struct
+class Span(Struct):
+    """Cycles that a unit or a hart spent in one state, in a recorded run."""
+
+    start: u64
+    end: u64
+    pc: u64  # harts: the instruction that waits
+    arg: u32  # harts: what it waits for (`HartControl.arg`)
+    pe: u16
+    track: u8  # unit, or `RANK_HART` + hart
+    kind: u8  # a unit's state (`UNIT_STATES`); a hart's (`HART_STATES`, `H_MEMORY`)
+
+
+@struct
+class Sample(Struct):
+    """What the memories had moved at some cycle of a recorded run, in bytes."""
+
+    time: u64
+    dram_reads: u64
+    dram_writes: u64
+    sram_reads: u64
+    sram_writes: u64
 
 
 @struct
@@ -310,7 +350,7 @@ class Machine(Struct):
     barrier_number: u64
     barrier_open: u64  # cycle at which the waiting harts go on, 0 = not yet
     changed: u32  # a push or pop happened: the other hart may go on
-    stop: u32  # set by the host: leave at the next horizon
+    stop: u32  # leave at the next horizon: 1 set by the host, `record.DRAIN` because a buffer is nearly full
     sequence: u64  # of events
     limit: u64  # runaway limit in cycles
     events: Ptr[Event]
@@ -324,7 +364,15 @@ class Machine(Struct):
     ops: Ptr[OpInfo]
     trace: Ptr[Record]
     trace_count: u64
-    trace_capacity: u64
+    trace_capacity: u64  # 0: nothing is recorded
+    spans: Ptr[Span]
+    span_count: u64
+    span_capacity: u64
+    samples: Ptr[Sample]
+    sample_count: u64
+    sample_capacity: u64
+    sample_at: u64  # the next sample's cycle, NEVER for none
+    sample_period: u64
     # NoC and memories: next free ticks and constants
     link_in: Ptr[u64]
     link_out: Ptr[u64]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtia.isa.lang import Ptr, addr, boolean, fn, u16, u32, u64
+from mtia.isa.lang import Ptr, addr, boolean, fn, u32, u64
 from mtia.isa.xmtia.accumulators import accumulate
 from mtia.isa.xmtia.codes import DType
 from mtia.isa.xmtia.state import TICKS, ChipParams
@@ -11,6 +11,7 @@ from .events import push_event
 from .fi import dma_effect, start_dma
 from .hazards import IN_LS, LOCAL, element_bytes, fault, readable, writable
 from .links import head, head_state, link_cycles, neighbour, partner_channel
+from .record import note_command, note_span
 from .shadow import check_sources, mark_results
 from .state import (
     DPE,
@@ -48,10 +49,15 @@ I8, U8 = int(DType.I8), int(DType.U8)
 
 
 @fn
-def enter(u: Ptr[Unit], state: u32, now: u64) -> None:
+def enter(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, state: u32, now: u64) -> None:
     """Book the cycles since the last change and go on in another state."""
+    u = addr(pe.units[unit])
+    if u.state == state:
+        return
     if now > u.since:
         u.cycles[u.state] += now - u.since
+        if m.span_capacity != 0 and u.state != S_IDLE:
+            note_span(m, pe, unit, u.state, u.since, now, u64(0), u32(0))
         u.since = now
     u.state = state
 
@@ -108,7 +114,7 @@ def occupy(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, start: u64, end: u64
     u = addr(pe.units[unit])
     channel = addr(pe.channels[n])
     command = addr(channel.ring[channel.started & RING_MASK])
-    enter(u, S_BUSY, start)
+    enter(m, pe, unit, S_BUSY, start)
     channel.started += 1
     command.started = start
     command.finished = end
@@ -130,35 +136,36 @@ def start_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> 
         occupy(m, other, unit, partner, start, start + cycles)
         occupy(m, pe, unit, n, start, start + cycles)
         return
-    cycles = info.timing(addr(m.chip), addr(command.operand[0]))
-    occupy(m, pe, unit, n, start, local_memory(m, pe, start, start + cycles, local_bytes(command)))
+    end = start + info.timing(addr(m.chip), addr(command.operand[0]))
+    command.bytes = local_bytes(command)
+    after = local_memory(m, pe, start, end, command.bytes)
+    command.slowed = u32(after - end)
+    occupy(m, pe, unit, n, start, after)
 
 
 @fn
 def start_units(m: Ptr[Machine], pe: Ptr[Pe], now: u64) -> None:
     """Start whatever can start now, and note why the other units with queued commands cannot."""
     for unit in range(u32(0), u32(FI_OUT + 1)):
-        u = addr(pe.units[unit])
         e = addr(pe.engines[unit])
         if e.active == 0:
             n = choose(m, pe, unit)
             if n < NONE_READY and e.flight < m.chip.fi_commands:
-                enter(u, S_BUSY, now)
+                enter(m, pe, unit, S_BUSY, now)
                 if start_dma(m, pe, unit, n, now) != 0:
                     channel = addr(pe.channels[n])
                     blame(m, pe, unit, addr(channel.ring[channel.started & RING_MASK]), now)
             elif n < NONE_READY or e.flight > 0:
-                enter(u, S_MEMORY, now)
+                enter(m, pe, unit, S_MEMORY, now)
             else:
-                enter(u, n - NONE_READY, now)
+                enter(m, pe, unit, n - NONE_READY, now)
     for unit in range(u32(MLU), u32(UNITS)):
-        u = addr(pe.units[unit])
-        if u.busy == 0:
+        if pe.units[unit].busy == 0:
             n = choose(m, pe, unit)
             if n < NONE_READY:
                 start_compute(m, pe, unit, n, now)
             else:
-                enter(u, n - NONE_READY, now)
+                enter(m, pe, unit, n - NONE_READY, now)
 
 
 @fn
@@ -171,20 +178,6 @@ def blame(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, command: Ptr[Command], now: u
     t.word = command.word
     t.pc = command.pc
     t.time = now
-
-
-@fn
-def note(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, command: Ptr[Command]) -> None:
-    """Append a completed command to the trace."""
-    if m.trace_count < m.trace_capacity:
-        r = addr(m.trace[m.trace_count])
-        r.start = command.started
-        r.end = command.finished
-        r.pc = command.pc
-        r.op = command.op
-        r.pe = u16(pe.index)
-        r.unit = u16(unit)
-    m.trace_count += u64(m.trace_capacity != 0)
 
 
 @fn
@@ -248,8 +241,8 @@ def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) 
     u.end = NEVER
     u.commands += 1
     count_work(addr(m.chip), u, unit, command)
-    enter(u, S_IDLE, now)
-    note(m, pe, unit, command)
+    enter(m, pe, unit, S_IDLE, now)
+    note_command(m, pe, unit, command)
     return 0
 
 
@@ -269,7 +262,7 @@ def complete_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, seq: u32, now:
             return cause
         channel.retired += 1
         pe.units[unit].commands += 1
-        note(m, pe, unit, command)
+        note_command(m, pe, unit, command)
     return 0
 
 
@@ -302,6 +295,7 @@ def wake(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, now: u64) -> None:
     """Let a sleeping hart execute its instruction again at `now`."""
     c = addr(pe.harts[hart])
     c.stall[c.state] += now - c.since
+    note_span(m, pe, hart + RANK_HART, c.state, c.since, now, c.hart.pc, c.arg)
     c.state = RUN
     c.hart.time = now
     push_event(m, now, pe.index, hart + RANK_HART, u64(0))

@@ -1,0 +1,54 @@
+"""Counters over time from a recorded launch: rates of the memories, use of the units, depth of the queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from mtia.runtime.machine.state import DPE, FI_OUT, SE
+from mtia.runtime.profile import PERIOD, Profile
+
+__all__ = ["lanes", "over_time"]
+
+POINTS = 2000  # of a lane at most
+Array = np.ndarray[Any, Any]
+
+
+def over_time(starts: Array, ends: Array, amounts: Array, edges: Array) -> Array:
+    """How much of the amounts, each spread evenly over its time, falls between two neighbouring edges."""
+    long = np.maximum(ends.astype(np.float64) - starts, 1e-9)
+    slope = amounts / long
+    times = np.concatenate([starts, ends]).astype(np.float64)
+    order = np.argsort(times, kind="stable")
+    times, change = times[order], np.concatenate([slope, -slope])[order]
+    rate = np.cumsum(change)
+    passed = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(times))]) if len(times) else np.zeros(1)
+    return np.diff(np.interp(edges, times, passed)) if len(times) else np.zeros(len(edges) - 1)
+
+
+def lanes(profile: Profile) -> Iterator[tuple[str, Array, Array]]:
+    """Name, cycles and values of every lane; a value holds from its cycle to the next."""
+    chip, commands = profile.chip, profile.commands
+    step = max(PERIOD, -(-profile.cycles // POINTS))
+    edges = np.append(np.arange(0, max(profile.cycles, 1), step), max(profile.cycles, 1)).astype(np.float64)
+    width = np.diff(edges)
+    gigabytes = chip.clock_hz / 1e9 / width
+    samples = profile.samples
+    for memory in ("dram", "sram"):
+        for way in ("reads", "writes"):
+            moved = np.diff(np.interp(edges, samples["time"], samples[f"{memory}_{way}"]))
+            yield f"{memory.upper()} {way} GB/s", edges[:-1], moved * gigabytes
+    dma = commands[commands["unit"] <= FI_OUT]
+    carried = (dma["lines"] - dma["coalesced"]) * chip.noc.line_bytes
+    yield "NoC GB/s", edges[:-1], over_time(dma["start"], dma["end"], carried, edges) * gigabytes
+    local = over_time(commands["start"], commands["end"], commands["bytes"], edges)
+    yield "local memory %", edges[:-1], 100 * local / width / (chip.ls.bytes_per_clk * profile.pes)
+    for unit, name in ((DPE, "DPE"), (SE, "SE")):
+        mine = commands[commands["unit"] == unit]
+        spent = over_time(mine["start"], mine["end"], (mine["end"] - mine["start"]).astype(np.float64), edges)
+        yield f"{name} busy %", edges[:-1], 100 * spent / width / profile.pes
+    waiting = (commands["start"] - commands["issued"]).astype(np.float64)
+    queued = commands[waiting > 0]
+    depth = over_time(queued["issued"], queued["start"], waiting[waiting > 0], edges)
+    yield "commands in queues", edges[:-1], depth / width
