@@ -68,6 +68,8 @@ PSEUDO: dict[tuple[str, int], str] = {
     ("lla", 2): "lui $1, %hi($2); addi $1, $1, %lo($2)",
     ("unimp", 0): "csrrw x0, cycle, x0",
     ("pause", 0): "fence w, 0",
+    ("vsetvli", 3): "vsetvli.raw $1, $2, $3",
+    ("vsetivli", 3): "vsetivli.raw $1, $2, $3",
     ("frflags", 1): "csrrs $1, fflags, x0",
     ("fsflags", 1): "csrrw x0, fflags, $1",
     ("frrm", 1): "csrrs $1, frm, x0",

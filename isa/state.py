@@ -22,8 +22,9 @@ from __future__ import annotations
 from mtia.isa.lang import Array, Ptr, Struct, boolean, fn, i64, likely, memset, struct, u8, u32, u64, unlikely
 
 __all__ = [
-    "AMO", "BREAKPOINT", "DUMP", "ECALL", "EXTERNAL", "ILLEGAL", "LOAD_FAULT", "LOAD_MISALIGNED", "OK", "READ",
-    "STORE_FAULT", "STORE_MISALIGNED", "VLEN", "VLENB", "WRITE", "Hart", "Insn", "reach",
+    "AMO", "BREAKPOINT", "CONDITIONAL", "DUMP", "ECALL", "EXTERNAL", "FIRST", "ILLEGAL", "LOAD_FAULT",
+    "LOAD_MISALIGNED", "OK", "READ", "RESERVE", "STORE_FAULT", "STORE_MISALIGNED", "VLEN", "VLENB", "WRITE", "Hart",
+    "Insn", "reach", "reach_first",
 ]  # fmt: skip
 
 VLEN = 512  # hardware.md §2.2: the vector extension is 64 bytes wide
@@ -41,7 +42,9 @@ STORE_FAULT = 7
 ECALL = 8
 EXTERNAL = 0x100  # not a trap: the machine must grant `want_*`, then execute the instruction again
 
-READ, WRITE, AMO = 0, 1, 2  # want_kind
+# want_kind. FIRST is a read of which less may be granted, down to nothing (`grant_ptr` 0): `reach_first`. RESERVE and
+# CONDITIONAL are the accesses of load-reserved and store-conditional.
+READ, WRITE, AMO, FIRST, RESERVE, CONDITIONAL = range(6)
 ONES = 0x0101_0101_0101_0101  # the shadow of eight written bytes
 
 
@@ -157,4 +160,34 @@ def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
     h.want_addr = address
     h.want_size = u32(size)
     h.want_kind = kind
+    return 0
+
+
+@fn
+def written_bytes(shadow: u64, size: u64) -> u64:
+    """How many of `size` bytes have been written before the first that has not, by their shadow."""
+    for k in range(size):
+        if Ptr[u8](shadow)[k] == 0:
+            return k
+    return size
+
+
+@fn(inline="never")
+def reach_first(h: Ptr[Hart], address: u64, size: u64, got: Ptr[u64]) -> u64:
+    """As `reach` for reading, but `got[0]` becomes how many of the bytes there are; no request if that is nothing."""
+    got[0] = 0
+    inside = address - h.ls_base
+    if inside < h.ls_size:
+        got[0] = min(size, h.ls_size - inside)
+        if h.ls_shadow != 0:
+            got[0] = written_bytes(h.ls_shadow + inside, got[0])
+        return h.ls_ptr + inside
+    if h.grant_size != 0 and address == h.grant_base:
+        if h.grant_ptr != 0:
+            got[0] = min(size, h.grant_size)
+        h.grant_size = 0
+        return h.ls_ptr | 1 if h.grant_ptr == 0 else h.grant_ptr
+    h.want_addr = address
+    h.want_size = u32(size)
+    h.want_kind = FIRST
     return 0

@@ -67,14 +67,16 @@ class Extension:
         expands: str = "",
         excludes: dict[str, Sequence[int]] | None = None,
         since: str = "",
+        rest: bool = False,
         meaning: object = None,
     ) -> Callable[[object], object]:
         """Declare a row; as a decorator it takes the meaning, otherwise give `meaning`, `expands` or neither.
 
         `reads` names destinations that are also sources; `expands` is the base instruction of a compressed row;
         `excludes` lists operand values that do not belong to the row; `since` is the first chip with it ("" = all).
+        A `rest` row takes only words that are no row with more fixed bits.
         """
-        row = _build(self, syntax, encoding, text, timing, flow, tuple(reads), expands, excludes or {}, since)
+        row = _build(self, syntax, encoding, text, timing, flow, tuple(reads), expands, excludes or {}, since, rest)
         place = len(_rows)
         _homes[row.name] = sys._getframe(1).f_globals["__name__"]
         _rows.append(row if meaning is None else row.with_meaning(meaning))
@@ -103,6 +105,7 @@ class Instruction:
     text: str
     expands: str
     since: str
+    rest: bool = False
     reads: tuple[str, ...] = ()
     meaning: object = None
 
@@ -169,6 +172,7 @@ def _build(
     expands: str,
     excludes: dict[str, Sequence[int]],
     since: str,
+    rest: bool,
 ) -> Instruction:
     name = syntax.partition(" ")[0]
     try:
@@ -176,7 +180,7 @@ def _build(
     except ValueError as error:
         raise TableError(f"{name}: {error}") from None
     row = Instruction(
-        name, syntax, encoding, group, operands, match, mask, size, timing, flow, text, expands, since, reads
+        name, syntax, encoding, group, operands, match, mask, size, timing, flow, text, expands, since, rest, reads
     )
     _check_row(row, set(excludes) | set(reads))
     return row
@@ -236,6 +240,8 @@ def _check_row(row: Instruction, mentioned: set[str]) -> None:
 
 def _disjoint(a: Instruction, b: Instruction) -> bool:
     if a.size != b.size or (a.match ^ b.match) & a.mask & b.mask:
+        return True
+    if any(one.rest and one.mask.bit_count() < other.mask.bit_count() for one, other in ((a, b), (b, a))):
         return True
     for one, other in ((a, b), (b, a)):
         for operand in one.operands:

@@ -304,6 +304,12 @@ def ebreak(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
     return BREAKPOINT
 
 
+row(
+    "wfi", "0001000 00101 00000 000 00000 1110011", "A hint that the hart has nothing to do; it goes on at once.",
+    timing="fence", meaning=fence,
+)  # fmt: skip
+
+
 zifencei = extension("Zifencei", "Instruction-fetch fence.")
 
 

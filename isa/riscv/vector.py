@@ -33,10 +33,11 @@ from mtia.isa.lang import (
     unroll,
 )
 from mtia.isa.riscv.floats import BF16, DOUBLE, HALF, SINGLE, Float
+from mtia.isa.riscv.vlegal import lawful
 from mtia.isa.state import ILLEGAL, OK, VLENB, Hart, Insn
 
 __all__ = [
-    "FLOATS", "SIGNED", "UNSIGNED", "WIDE", "active", "active_bits", "aligned", "by_float", "by_width", "comparison",
+    "FLOATS", "SIGNED", "UNSIGNED", "WIDE", "active", "active_bits", "by_float", "by_width", "comparison",
     "group", "lanewise", "mask_bit", "scalar", "stepwise",
 ]  # fmt: skip
 
@@ -77,12 +78,6 @@ def active_bits(h: Ptr[Hart], i: Ptr[Insn], element: u64, lanes: u64) -> u64:
     if unlikely(h.vstart > element):
         found = (found >> (h.vstart - element)) << (h.vstart - element)
     return found
-
-
-@fn
-def aligned(register: u8, eighths: u32) -> boolean:
-    """Whether a register may start a group of `eighths`/8 registers."""
-    return eighths <= 64 and (eighths <= 8 or u32(register) & (eighths >> 3) - 1 == 0)
 
 
 def scalar(kind: Any, form: str) -> Fn:
@@ -230,27 +225,25 @@ def comparison(kind: Any, op: Fn, form: str) -> Fn:
     return run
 
 
-def by_width(runs: Sequence[Fn | None], factors: tuple[int, int, int], form: str, floating: bool = False) -> Fn:
+def by_width(
+    runs: Sequence[Fn | None], shapes: tuple[float, float, float], form: str, floating: bool = False, how: int = 0
+) -> Fn:
     """Choose by element width (1, 2, 4, 8 bytes; None is illegal).
 
-    `factors` are the widths of vd, vs2 and vs1 as multiples of the element width; 0 for a mask or a single register.
+    `shapes` are those of vd, vs2 and vs1 as in `vlegal`; without a vs1 (another form than `v`) the third is ignored.
     A `floating` operation needs a valid frm, whether it rounds or not.
     """
     one, two, four, eight = (run or _nothing for run in runs)
     has = tuple(run is not None for run in runs)
     has1, has2, has4, has8 = has
-    to, first, second = factors
-    vectors = form == "v"
+    legal = lawful((*shapes[:2], shapes[2] if form == "v" else 0), how)
 
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
-        n = h.vlmul8
-        legal = aligned(i.rd, n * to) and aligned(i.rs2, n * first)
-        if vectors:
-            legal = legal and aligned(i.rs1, n * second)
+        good = legal(h, i)
         if floating:
-            legal = legal and h.frm < 5
-        if unlikely(not legal):
+            good = good and h.frm < 5
+        if unlikely(not good):
             return ILLEGAL
         if has4 and h.vsew == 4:
             four(h, i)
@@ -265,7 +258,7 @@ def by_width(runs: Sequence[Fn | None], factors: tuple[int, int, int], form: str
         h.vstart = 0
         return OK
 
-    if max(factors) == 1 and to == 1:
+    if shapes[0] == 1 and set(shapes) <= {0, 1} and not how:
         # The same for a group of whole registers with every element active: element width -> registers -> function.
         meaning.made_of["dense"] = {
             1 << p: run.made_of["dense"] for p, run in enumerate(runs) if run is not None and "dense" in run.made_of
@@ -278,6 +271,6 @@ def _nothing(h: Ptr[Hart], i: Ptr[Insn]) -> None:
     pass
 
 
-def by_float(make: Callable[[Float], Fn | None], factors: tuple[int, int, int], form: str) -> Fn:
+def by_float(make: Callable[[Float], Fn | None], shapes: tuple[float, float, float], form: str, how: int = 0) -> Fn:
     """As `by_width` for floating-point types: 2, 4 and 8 bytes."""
-    return by_width((None, *(make(t) for t in FLOATS)), factors, form, floating=True)
+    return by_width((None, *(make(t) for t in FLOATS)), shapes, form, floating=True, how=how)

@@ -15,6 +15,8 @@ from mtia.isa.riscv.vconfig import row
 from mtia.isa.riscv.vector import SIGNED, UNSIGNED, active, by_width, group, stepwise
 from mtia.isa.riscv.vfloat import TOKENS, both, fold_steps
 from mtia.isa.riscv.vint import formula
+from mtia.isa.riscv.vlegal import READS_D, WIDE_ONE
+from mtia.isa.riscv.vmask import at_start
 from mtia.isa.state import Hart, Insn
 from mtia.isa.table import Extension, extension
 
@@ -92,8 +94,8 @@ def _wide_fused(t: Float, w: Float, product: bool, addend: bool, form: str) -> F
     return both(rt, rt, rw, fast, slow, form)
 
 
-def _by_pair(make: Callable[[Float, Float], Fn], factors: tuple[int, int, int], form: str) -> Fn:
-    return by_width([None, *(make(t, w) for t, w in _PAIRS), None], factors, form, floating=True)
+def _by_pair(make: Callable[[Float, Float], Fn], shapes: tuple[int, int, int], form: str, how: int = 0) -> Fn:
+    return by_width([None, *(make(t, w) for t, w in _PAIRS), None], shapes, form, floating=True, how=how)
 
 
 for _form, (_token, _low) in TOKENS.items():
@@ -122,7 +124,7 @@ for _form, (_token, _low) in TOKENS.items():
             f"{_name}.v{_form} vd, {_token}, vs2[, vm]", f"{_high} vm vs2 {_token} {_low} vd 1010111",
             formula(_text + ", twice as wide, rounded once", _form), timing="vfma", reads=("vd",),
             meaning=_by_pair(
-                partial(_wide_fused, product=_product, addend=_addend, form=_form), (2, 1, 1), _form
+                partial(_wide_fused, product=_product, addend=_addend, form=_form), (2, 1, 1), _form, READS_D
             ),
         )  # fmt: skip
 
@@ -161,7 +163,7 @@ for _name, _high in (("vfwredusum", "110001"), ("vfwredosum", "110011")):
     row(
         f"{_name}.vs vd, vs2, vs1[, vm]", f"{_high} vm vs2 vs1 001 vd 1010111",
         "vd[0] = sum of vs1[0] and the active vs2[e], e ascending, twice as wide.", timing="vfred", reads=("vd",),
-        meaning=_by_pair(_fold, (0, 1, 0), "v"),
+        meaning=at_start(_by_pair(_fold, (WIDE_ONE, 1, WIDE_ONE), "v")),
     )  # fmt: skip
 
 
@@ -231,11 +233,11 @@ def _float_to_float(t: Float, w: Float, odd: bool = False) -> Fn:
     return both(rt, rt, rw, fast, exactly, "x")
 
 
-def _unary(name: str, code: str, text: str, runs: list[Fn | None], factors: tuple[int, int, int],
+def _unary(name: str, code: str, text: str, runs: list[Fn | None], shapes: tuple[int, int, int],
            declare: Extension = row) -> None:  # fmt: skip
     declare(
         f"{name} vd, vs2[, vm]", f"010010 vm vs2 {code} 001 vd 1010111", f"vd[e] = {text}, for active e.",
-        timing="vfcvt", meaning=by_width(runs, factors, "x", floating=True),
+        timing="vfcvt", meaning=by_width(runs, shapes, "x", floating=True),
     )  # fmt: skip
 
 
@@ -261,7 +263,7 @@ def _to_floats(scale: int, kinds: Any) -> list[Fn | None]:
     return runs
 
 
-for _prefix, _base, _scale, _factors, _tail, _how in (
+for _prefix, _base, _scale, _shapes, _tail, _how in (
     ("vfcvt", 0, 0, (1, 1, 0), "v", ""),
     ("vfwcvt", 8, 1, (2, 1, 0), "v", ", twice as wide"),
     ("vfncvt", 16, -1, (1, 2, 0), "w", ", half as wide"),
@@ -269,15 +271,15 @@ for _prefix, _base, _scale, _factors, _tail, _how in (
     for _letter, _kinds, _place in (("xu", UNSIGNED, 0), ("x", SIGNED, 1)):
         _unary(
             f"{_prefix}.{_letter}.f.{_tail}", f"{_base + _place:05b}",
-            f"vs2[e] rounded to an integer{_how}", _to_integers(_scale, _kinds, False), _factors,
+            f"vs2[e] rounded to an integer{_how}", _to_integers(_scale, _kinds, False), _shapes,
         )  # fmt: skip
         _unary(
             f"{_prefix}.rtz.{_letter}.f.{_tail}", f"{_base + _place + 6:05b}",
-            f"vs2[e] truncated to an integer{_how}", _to_integers(_scale, _kinds, True), _factors,
+            f"vs2[e] truncated to an integer{_how}", _to_integers(_scale, _kinds, True), _shapes,
         )  # fmt: skip
         _unary(
             f"{_prefix}.f.{_letter}.{_tail}", f"{_base + _place + 2:05b}",
-            f"the integer vs2[e] as a float{_how}", _to_floats(_scale, _kinds), _factors,
+            f"the integer vs2[e] as a float{_how}", _to_floats(_scale, _kinds), _shapes,
         )  # fmt: skip
 _unary(
     "vfwcvt.f.f.v", "01100", "vs2[e], twice as wide",
@@ -304,6 +306,7 @@ for _form, (_token, _low) in TOKENS.items():
         f"vfwmaccbf16.v{_form} vd, {_token}, vs2[, vm]", f"111011 vm vs2 {_token} {_low} vd 1010111",
         formula("{1} · {2} + vd[e], bf16 into fp32, rounded once", _form), timing="vfma", reads=("vd",),
         meaning=by_width(
-            [None, _wide_fused(BF16, SINGLE, False, False, "b" if _form == "f" else "v"), None, None], (2, 1, 1), _form
+            [None, _wide_fused(BF16, SINGLE, False, False, "b" if _form == "f" else "v"), None, None], (2, 1, 1), _form,
+            floating=True, how=READS_D,
         ),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from mtia.isa.lang import Fn, boolean, fn
 from mtia.isa.riscv.mul import signed_division, unsigned_division
 from mtia.isa.riscv.vconfig import row
 from mtia.isa.riscv.vector import SIGNED, UNSIGNED, by_width, comparison, lanewise
+from mtia.isa.riscv.vlegal import MASK
 
 Make = Callable[[Any], Fn]
 FORMS = {"v": ("vs1", "000", "010"), "x": ("rs1", "100", "110"), "i": ("imm[4:0]", "011", "")}
@@ -312,5 +313,5 @@ for _name, _high, _forms, _kinds, _make, _text in _COMPARE:
         row(
             f"{_name}.v{_form} vd, vs2, {_operand}[, vm]", f"{_high} vm vs2 {_token} {FORMS[_form][1]} vd 1010111",
             f"Bit e of vd = 1 if {_what}, else 0, for active e.", timing="valu",
-            meaning=by_width([comparison(t, _make(t), _form) for t in _kinds], (0, 1, 1), _form),
+            meaning=by_width([comparison(t, _make(t), _form) for t in _kinds], (MASK, 1, 1), _form),
         )  # fmt: skip

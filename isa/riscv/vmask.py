@@ -14,13 +14,26 @@ from mtia.isa.riscv.vector import (
     WIDE,
     active,
     active_bits,
-    aligned,
     by_width,
     group,
     mask_bit,
     scalar,
 )
+from mtia.isa.riscv.vlegal import APART, INDEX16, MASK, ONE, WIDE_ONE
 from mtia.isa.state import ILLEGAL, OK, Hart, Insn
+
+
+def at_start(inner: Fn) -> Fn:
+    """The same, but illegal in the middle of a vector: reductions and others that do not go element by element."""
+
+    @fn
+    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        if unlikely(h.vstart != 0):
+            return ILLEGAL
+        return inner(h, i)
+
+    return meaning
+
 
 # logic of masks
 
@@ -135,7 +148,7 @@ def vfirst(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
 def _first(before: bool, at: bool) -> Fn:
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
-        if unlikely(h.vsew == 0 or h.vstart != 0):
+        if unlikely(h.vsew == 0 or h.vstart != 0 or i.rd == i.rs2 or (i.vm == 0 and i.rd == 0)):
             return ILLEGAL
         d = Ptr[u8](group(h, i.rd))
         seen = boolean(False)
@@ -189,7 +202,7 @@ def _identity(t: Any) -> Fn:
 row(
     "viota.m vd, vs2[, vm]", "010100 vm vs2 10000 010 vd 1010111",
     "vd[e] = number of active set bits of vs2 below e, for active e.", timing="vmask",
-    meaning=by_width([_iota(t) for t in UNSIGNED], (1, 0, 0), "x"),
+    meaning=at_start(by_width([_iota(t) for t in UNSIGNED], (1, MASK, 0), "x", how=APART)),
 )  # fmt: skip
 row(
     "vid.v vd[, vm]", "010100 vm 00000 10001 010 vd 1010111", "vd[e] = e, for active e.", timing="valu",
@@ -221,7 +234,7 @@ def reduction(element: Any, total: Any, op: Fn) -> Fn:
 
 
 def _reduce(kinds: Any, make: Callable[[Any], Fn]) -> Fn:
-    return by_width([reduction(t, t, make(t)) for t in kinds], (0, 1, 0), "v")
+    return at_start(by_width([reduction(t, t, make(t)) for t in kinds], (ONE, 1, ONE), "v"))
 
 
 def _sum(t: Any) -> Fn:
@@ -289,7 +302,11 @@ for _name, _high, _kinds, _text in (
     row(
         f"{_name}.vs vd, vs2, vs1[, vm]", f"{_high} vm vs2 vs1 000 vd 1010111",
         f"vd[0] = sum of vs1[0] and the active vs2[e], {_text}, twice as wide.", timing="vred", reads=("vd",),
-        meaning=by_width([*(reduction(t, WIDE[t], _sum(WIDE[t])) for t in _kinds[:3]), None], (0, 1, 0), "v"),
+        meaning=at_start(
+            by_width(
+                [*(reduction(t, WIDE[t], _sum(WIDE[t])) for t in _kinds[:3]), None], (WIDE_ONE, 1, WIDE_ONE), "v"
+            )
+        ),
     )  # fmt: skip
 
 
@@ -405,24 +422,12 @@ def _compress(t: Any) -> Fn:
     return run
 
 
-def _gather16() -> Fn:
-    inner = by_width([_gather(t, u16) for t in UNSIGNED], (1, 1, 0), "v")
-
-    @fn
-    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
-        if unlikely(h.vsew == 0 or not aligned(i.rs1, h.vlmul8 * 2 // h.vsew)):
-            return ILLEGAL
-        return inner(h, i)
-
-    return meaning
-
-
 for _form, _token, _operand, _low in (("x", "rs1", "rs1", "100"), ("i", "uimm[4:0]", "uimm", "011")):
     _n = "x[rs1]" if _form == "x" else "uimm"
     row(
         f"vslideup.v{_form} vd, vs2, {_operand}[, vm]", f"001110 vm vs2 {_token} {_low} vd 1010111",
         f"vd[e] = vs2[e - {_n}], for active e >= {_n}.", timing="vperm", reads=("vd",),
-        meaning=by_width([_slide_up(t, _form) for t in UNSIGNED], (1, 1, 0), "x"),
+        meaning=by_width([_slide_up(t, _form) for t in UNSIGNED], (1, 1, 0), "x", how=APART),
     )  # fmt: skip
     row(
         f"vslidedown.v{_form} vd, vs2, {_operand}[, vm]", f"001111 vm vs2 {_token} {_low} vd 1010111",
@@ -432,7 +437,7 @@ for _form, _token, _operand, _low in (("x", "rs1", "rs1", "100"), ("i", "uimm[4:
     row(
         f"vrgather.v{_form} vd, vs2, {_operand}[, vm]", f"001100 vm vs2 {_token} {_low} vd 1010111",
         f"vd[e] = vs2[{_n}], 0 from VLMAX on, for active e.", timing="vperm",
-        meaning=by_width([_gather_one(t, _form) for t in UNSIGNED], (1, 1, 0), "x"),
+        meaning=by_width([_gather_one(t, _form) for t in UNSIGNED], (1, 1, 0), "x", how=APART),
     )  # fmt: skip
 for _up, _name, _high, _text in (
     (True, "vslide1up", "001110", "vd[0] = x[rs1], vd[e] = vs2[e - 1]"),
@@ -440,19 +445,20 @@ for _up, _name, _high, _text in (
 ):
     row(
         f"{_name}.vx vd, vs2, rs1[, vm]", f"{_high} vm vs2 rs1 110 vd 1010111", f"{_text}, for active e.",
-        timing="vperm", meaning=by_width([slide_one(t, "x", _up) for t in UNSIGNED], (1, 1, 0), "x"),
+        timing="vperm", meaning=by_width([slide_one(t, "x", _up) for t in UNSIGNED], (1, 1, 0), "x", how=APART * _up),
     )  # fmt: skip
 row(
     "vrgather.vv vd, vs2, vs1[, vm]", "001100 vm vs2 vs1 000 vd 1010111",
     "vd[e] = vs2[vs1[e]], 0 from VLMAX on, for active e.", timing="vperm",
-    meaning=by_width([_gather(t, t) for t in UNSIGNED], (1, 1, 1), "v"),
+    meaning=by_width([_gather(t, t) for t in UNSIGNED], (1, 1, 1), "v", how=APART),
 )  # fmt: skip
 row(
     "vrgatherei16.vv vd, vs2, vs1[, vm]", "001110 vm vs2 vs1 000 vd 1010111",
-    "vd[e] = vs2[vs1[e]] with 16-bit indices, 0 from VLMAX on, for active e.", timing="vperm", meaning=_gather16(),
+    "vd[e] = vs2[vs1[e]] with 16-bit indices, 0 from VLMAX on, for active e.", timing="vperm",
+    meaning=by_width([_gather(t, u16) for t in UNSIGNED], (1, 1, INDEX16), "v", how=APART),
 )  # fmt: skip
 row(
     "vcompress.vm vd, vs2, vs1", "010111 1 vs2 vs1 010 vd 1010111",
     "Elements of vs2 whose bit in mask vs1 is set, packed into vd from 0 on.", timing="vperm", reads=("vd",),
-    meaning=by_width([_compress(t) for t in UNSIGNED], (1, 1, 0), "v"),
+    meaning=at_start(by_width([_compress(t) for t in UNSIGNED], (1, 1, MASK), "v", how=APART)),
 )  # fmt: skip

@@ -6,10 +6,23 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import Any
 
-from mtia.isa.lang import Fn, Ptr, fn, memcpy, u8, u16, u32, u64, unlikely, unroll, vload, vstore
+from mtia.isa.lang import Fn, Ptr, boolean, fn, local, memcpy, u8, u16, u32, u64, unlikely, unroll, vload, vstore
 from mtia.isa.riscv.vconfig import row
-from mtia.isa.riscv.vector import active, aligned, group
-from mtia.isa.state import EXTERNAL, ILLEGAL, OK, READ, VLENB, WRITE, Hart, Insn, reach
+from mtia.isa.riscv.vector import active, group
+from mtia.isa.riscv.vlegal import aligned, fits, overlap
+from mtia.isa.state import (
+    EXTERNAL,
+    ILLEGAL,
+    LOAD_FAULT,
+    OK,
+    READ,
+    VLENB,
+    WRITE,
+    Hart,
+    Insn,
+    reach,
+    reach_first,
+)
 
 WIDTHS = ((8, u8, "000"), (16, u16, "101"), (32, u32, "110"), (64, u64, "111"))
 
@@ -21,10 +34,11 @@ def fields_of(i: Ptr[Insn]) -> u64:
 
 
 @fn
-def legal(h: Ptr[Hart], register: u8, eighths: u32, fields: u64) -> u32:
-    """OK when `fields` groups from a register on exist, with vtype set."""
+def legal(h: Ptr[Hart], i: Ptr[Insn], eighths: u32, fields: u64) -> u32:
+    """OK when `fields` groups from rd on exist, with vtype set, and the mask is not among them."""
+    register = i.rd
     one = max(eighths >> 3, u32(1))
-    if h.vsew == 0 or eighths == 0 or not aligned(register, eighths):
+    if h.vsew == 0 or not aligned(register, eighths) or (i.vm == 0 and register == 0):
         return ILLEGAL
     if fields * u64(one) > 8 or u64(register) + fields * u64(one) > 32:
         return ILLEGAL
@@ -93,9 +107,28 @@ def _range(direction: int) -> Fn:
 @cache
 def _whole_registers(count: int, direction: int) -> Fn:
     """Move a fixed number of registers."""
+    size = count * VLENB
+
+    @fn(inline="never")
+    def rest(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        # from element vstart on; the element width is in the encoding
+        done = h.vstart << (u64(i.word >> 12) & 3)
+        if done < size:
+            p = reach(h, h.x[i.rs1] + done, size - done, direction)
+            if p == 0:
+                return EXTERNAL
+            registers = group(h, i.rd) + done
+            if direction == WRITE:
+                memcpy(Ptr[u8](p), Ptr[u8](registers), size - done)
+            else:
+                memcpy(Ptr[u8](registers), Ptr[u8](p), size - done)
+        h.vstart = 0
+        return OK
 
     @fn
     def run(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        if unlikely(h.vstart != 0):
+            return rest(h, i)
         p = reach(h, h.x[i.rs1], count * VLENB, direction)
         if unlikely(p == 0):
             return EXTERNAL
@@ -125,7 +158,7 @@ def _strided(width: int, direction: int, unit: bool) -> Fn:
         eighths = u32(0)
         if h.vsew != 0:
             eighths = h.vlmul8 * size // h.vsew
-        status = legal(h, i.rd, eighths, fields)
+        status = legal(h, i, eighths, fields)
         if unlikely(status != OK):
             return status
         if unit and i.vm != 0 and fields == 1 and h.vstart == 0:
@@ -146,6 +179,20 @@ def _strided(width: int, direction: int, unit: bool) -> Fn:
     return meaning
 
 
+@fn
+def indices_fit(h: Ptr[Hart], i: Ptr[Insn], size: u32, fields: u64, direction: u32) -> boolean:
+    """Whether the indices, of `size` bytes each, are a group that may be beside the data."""
+    eighths = h.vlmul8 * size // h.vsew
+    if not aligned(i.rs2, eighths) or (i.vm == 0 and i.rs2 == 0):
+        return False
+    data = u32(fields) * max(h.vlmul8 >> 3, u32(1))
+    if not overlap(u32(i.rd), data, u32(i.rs2), max(eighths >> 3, u32(1))):
+        return True
+    if direction == WRITE:
+        return size == h.vsew
+    return fields == 1 and fits(u32(i.rd), h.vlmul8, h.vsew, u32(i.rs2), eighths, size)
+
+
 def _indexed(kind: Any, direction: int) -> Fn:
     """Elements of SEW at byte offsets from a vector of a fixed width."""
     size = kind.size
@@ -153,10 +200,10 @@ def _indexed(kind: Any, direction: int) -> Fn:
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
         fields = fields_of(i)
-        status = legal(h, i.rd, h.vlmul8, fields)
+        status = legal(h, i, h.vlmul8, fields)
         if unlikely(status != OK):
             return status
-        if unlikely(not aligned(i.rs2, h.vlmul8 * size // h.vsew)):
+        if unlikely(not indices_fit(h, i, u32(size), fields, direction)):
             return ILLEGAL
         offsets = Ptr[kind](group(h, i.rs2))
         for e in range(h.vstart, h.vl):
@@ -171,17 +218,69 @@ def _indexed(kind: Any, direction: int) -> Fn:
     return meaning
 
 
-def _mask(direction: int) -> Fn:
-    whole = _range(direction)
+@cache
+def _first(width: int) -> Fn:
+    """Unit-stride elements; where memory ends after the first, vl is what there was."""
+    size = width // 8
 
+    @fn
+    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
+        fields = fields_of(i)
+        eighths = u32(0)
+        if h.vsew != 0:
+            eighths = h.vlmul8 * size // h.vsew
+        if unlikely(legal(h, i, eighths, fields) != OK):
+            return ILLEGAL
+        apart = u64(max(eighths >> 3, u32(1))) * VLENB
+        step = fields * size
+        got = local(u64, 1)
+        together = u64(1)  # elements of one access
+        if i.vm != 0:
+            together = max(h.vl, h.vstart) - h.vstart
+        e = h.vstart
+        while e < h.vl:
+            if active(h, i, e):
+                address = h.x[i.rs1] + e * step
+                p = reach_first(h, address, together * step, got)
+                if unlikely(p == 0):
+                    h.vstart = e
+                    return EXTERNAL
+                there = got[0] // step
+                for n in range(there):
+                    for f in range(fields):
+                        move(READ, p + n * step + f * size, group(h, i.rd) + (e + n) * size + f * apart, size)
+                if unlikely(there < together):
+                    if e + there == 0:
+                        h.want_addr = address
+                        h.want_size = u32(step)
+                        h.want_kind = READ
+                        return LOAD_FAULT
+                    h.vl = e + there
+                    h.v_dense = 0
+            e += together
+        h.vstart = 0
+        return OK
+
+    return meaning
+
+
+def _mask(direction: int) -> Fn:
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
         if unlikely(h.vsew == 0):
             return ILLEGAL
-        status = whole(h, i, (h.vl + 7) >> 3)
-        if status == OK:
-            h.vstart = 0
-        return status
+        size = (h.vl + 7) >> 3
+        if h.vstart < size:
+            p = reach(h, h.x[i.rs1] + h.vstart, size - h.vstart, direction)
+            if unlikely(p == 0):
+                return EXTERNAL
+            registers = group(h, i.rd) + h.vstart
+            if direction == WRITE:
+                memcpy(Ptr[u8](p), Ptr[u8](registers), size - h.vstart)
+            else:
+                memcpy(Ptr[u8](registers), Ptr[u8](p), size - h.vstart)
+        h.vstart = 0
+        return OK
 
     return meaning
 
@@ -191,8 +290,6 @@ def _registers(count: int, direction: int) -> Fn:
 
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
-        if unlikely(u64(i.rd) & (count - 1) != 0):
-            return ILLEGAL
         return whole(h, i)
 
     meaning.made_of["registers"] = count
@@ -220,6 +317,13 @@ def _declare(direction: int, letter: str, data: str, major: str, what: str, text
                 + f"{many}, for active e.",
                 timing=timing, meaning=unit,
             )  # fmt: skip
+            if direction == READ:
+                row(
+                    f"vl{segment}e{width}ff.v vd, (rs1)[, vm]", f"{nf} 0 00 vm 10000 rs1 {code} vd {major}",
+                    text.format(f"the {width}-bit element", f"x[rs1] + e · {width // 8 * fields}")
+                    + f"{many}, for active e. Where there is no memory after element 0, vl becomes what there was.",
+                    timing=timing, meaning=_first(width),
+                )  # fmt: skip
             row(
                 f"v{letter}s{segment}e{width}.v {data}, (rs1), rs2[, vm]",
                 f"{nf} 0 10 vm rs2 rs1 {code} {data} {major}",
@@ -244,7 +348,7 @@ def _declare(direction: int, letter: str, data: str, major: str, what: str, text
             row(
                 f"{name} {data}, (rs1)", f"{count - 1:03b} 0 00 1 01000 rs1 {code} {data} {major}",
                 f"{what.capitalize()} {count} whole register{'s' * (count > 1)} at x[rs1], whatever vl.",
-                timing=timing, meaning=meaning,
+                timing=timing, meaning=meaning, excludes={data: [r for r in range(32) if r % count]},
             )  # fmt: skip
 
 

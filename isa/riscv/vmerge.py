@@ -8,8 +8,9 @@ from typing import Any
 from mtia.isa.lang import Fn, Ptr, boolean, fn, i64, memmove, select, u8, u32, u64, unlikely
 from mtia.isa.riscv.floats import Float
 from mtia.isa.riscv.vconfig import row
-from mtia.isa.riscv.vector import SIGNED, UNSIGNED, aligned, by_float, by_width, group, lanewise, mask_bit, scalar
+from mtia.isa.riscv.vector import SIGNED, UNSIGNED, by_float, by_width, group, lanewise, mask_bit, scalar
 from mtia.isa.riscv.vint import FORMS, SECOND, operand
+from mtia.isa.riscv.vlegal import MASK, MASKED
 from mtia.isa.state import ILLEGAL, OK, VLENB, Hart, Insn
 
 
@@ -108,7 +109,7 @@ for _name, _high, _make, _forms, _text in (
         row(
             f"{_name}.v{_form}m vd, vs2, {_operand}, v0", f"{_high} 0 vs2 {_token} {FORMS[_form][1]} vd 1010111",
             f"vd[e] = {_text.replace('{1}', SECOND[_form])}, for every e below vl.", timing="valu",
-            meaning=by_width([_body(t, _make(t), _form, True) for t in UNSIGNED], (1, 1, 1), _form),
+            meaning=by_width([_body(t, _make(t), _form, True) for t in UNSIGNED], (1, 1, 1), _form, how=MASKED),
         )  # fmt: skip
 for _name, _high, _make, _forms, _text in (
     ("vmadc", "010001", _carries, "vxi", "carry out of vs2[e] + {1}"),
@@ -121,7 +122,10 @@ for _name, _high, _make, _forms, _text in (
                 f"{_name}.v{_form}{_suffix} vd, vs2, {_operand}{_tail}",
                 f"{_high} {_bit} vs2 {_token} {FORMS[_form][1]} vd 1010111",
                 f"Bit e of vd = {_text.replace('{1}', SECOND[_form])}{_plus}, for every e below vl.", timing="valu",
-                meaning=by_width([_carry_out(t, _make(t), _form, bool(_tail)) for t in UNSIGNED], (0, 1, 1), _form),
+                meaning=by_width(
+                    [_carry_out(t, _make(t), _form, bool(_tail)) for t in UNSIGNED], (MASK, 1, 1), _form,
+                    how=MASKED * bool(_tail),
+                ),
             )  # fmt: skip
 
 
@@ -160,7 +164,7 @@ row(
 row(
     "vfmerge.vfm vd, vs2, fs1, v0", "010111 0 vs2 fs1 101 vd 1010111",
     "vd[e] = f[rs1] where bit e of v0 is set, else vs2[e], for e below vl.", timing="valu",
-    meaning=by_float(_float_merge, (1, 1, 0), "f"),
+    meaning=by_float(_float_merge, (1, 1, 0), "f", MASKED),
 )  # fmt: skip
 
 
@@ -214,9 +218,10 @@ row(
 def _whole(count: int) -> Fn:
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
-        if unlikely(not (aligned(i.rd, u32(count * 8)) and aligned(i.rs2, u32(count * 8)))):
+        if unlikely(h.vsew == 0):
             return ILLEGAL
-        memmove(Ptr[u8](group(h, i.rd)), Ptr[u8](group(h, i.rs2)), count * VLENB)
+        done = min(h.vstart * u64(h.vsew), u64(count * VLENB))
+        memmove(Ptr[u8](group(h, i.rd)) + done, Ptr[u8](group(h, i.rs2)) + done, count * VLENB - done)
         h.vstart = 0
         return OK
 
@@ -227,4 +232,5 @@ for _count in (1, 2, 4, 8):
     row(
         f"vmv{_count}r.v vd, vs2", f"100111 1 vs2 {_count - 1:05b} 011 vd 1010111",
         f"Copy {_count} whole register{'s' * (_count > 1)}, whatever vl.", timing="valu", meaning=_whole(_count),
+        excludes={name: [r for r in range(32) if r % _count] for name in ("vd", "vs2")},
     )  # fmt: skip

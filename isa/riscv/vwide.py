@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mtia.isa.lang import Fn, Ptr, fn, i64, mulhs, select, u32, u64, unlikely
+from mtia.isa.lang import Fn, Ptr, fn, i64, mulhs, select, u32, u64
 from mtia.isa.riscv.vconfig import row
-from mtia.isa.riscv.vector import SIGNED, UNSIGNED, aligned, by_width, lanewise, stepwise
+from mtia.isa.riscv.vector import SIGNED, UNSIGNED, by_width, lanewise, stepwise
 from mtia.isa.riscv.vint import FORMS, formula, operand
-from mtia.isa.state import ILLEGAL, Hart, Insn
+from mtia.isa.riscv.vlegal import READS_D
+from mtia.isa.state import Hart, Insn
 
 Make = Callable[[Any, Any, Any], Fn]
 
@@ -52,14 +53,14 @@ def wmacc(a_: Any, b_: Any, w: Any) -> Fn:
     return op
 
 
-def _widen(make: Make, first: str, second: str, double_first: bool, form: str) -> Fn:
+def _widen(make: Make, first: str, second: str, double_first: bool, form: str, how: int = 0) -> Fn:
     """Results of twice the element width; `first` and `second` are u or s; vs2 may be wide already."""
     runs: list[Fn | None] = []
     for place in range(3):
         a = _wide(first, place + double_first)
         b, w = _wide(second, place), _wide("s", place + 1)
         runs.append(lanewise(a, b, w, make(a, b, w), form))
-    return by_width([*runs, None], (2, 2 if double_first else 1, 1), form)
+    return by_width([*runs, None], (2, 2 if double_first else 1, 1), form, how=how)
 
 
 _WIDENING: tuple[tuple[str, str, Make, str, str, bool, str, str], ...] = (
@@ -92,7 +93,7 @@ for _name, _high, _first, _second, _forms, _text in (
         row(
             f"{_name}.v{_form} vd, {FORMS[_form][0]}, vs2[, vm]",
             f"{_high} vm vs2 {FORMS[_form][0]} {FORMS[_form][2]} vd 1010111", formula(_text, _form),
-            timing="vmac", reads=("vd",), meaning=_widen(wmacc, _first, _second, False, _form),
+            timing="vmac", reads=("vd",), meaning=_widen(wmacc, _first, _second, False, _form, READS_D),
         )  # fmt: skip
 
 
@@ -132,7 +133,7 @@ def _extension(factor: int, kinds: Any) -> Fn:
     for place in range(step, 4):
         small, wide = kinds[place - step], kinds[place]
         runs.append(lanewise(small, small, wide, _extend(small, wide), "x"))
-    return by_fraction(runs, factor)
+    return by_width(runs, (1, 1 / factor, 0), "x")
 
 
 def _extend(small: Any, wide: Any) -> Fn:
@@ -141,19 +142,6 @@ def _extend(small: Any, wide: Any) -> Fn:
         return wide(a)
 
     return op
-
-
-def by_fraction(runs: list[Fn | None], factor: int) -> Fn:
-    """Choose by element width where vs2 has 1/factor of it."""
-    inner = by_width(runs, (1, 0, 0), "x")
-
-    @fn
-    def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
-        if unlikely(h.vlmul8 < factor or not aligned(i.rs2, h.vlmul8 // factor)):
-            return ILLEGAL
-        return inner(h, i)
-
-    return meaning
 
 
 for _code, _letter, _factor, _kinds in (
