@@ -18,6 +18,10 @@ from mtia.isa.errors import UserError
 __all__ = ["Chip", "known_chips", "load_chip"]
 
 _TARGETS = Path(__file__).parent / "targets"
+_POWERS_OF_TWO = (
+    "noc.line_bytes", "noc.coalesce_lines", "sram.block_lines", "dram.page_bytes", "dram.interleave_bytes",
+    "dram.banks",
+)  # fmt: skip
 
 
 def _number(low: int, high: int) -> Any:
@@ -73,6 +77,7 @@ class Hart:
     v_load: int = _latency()
     v_set: int = _latency()
     v_element_rate: int = _number(1, 64)  # elements a clock of strided and indexed vector memory accesses
+    skew: int = _number(1, 10**6)  # clocks that one hart of a PE may run ahead of the other between its commands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +99,8 @@ class Sram:
     bytes_per_clk: int = _number(1, 1 << 20)
     latency: int = _latency()
     ways: int = _number(1, 64)
+    block_lines: int = _number(1, 16)  # lines under one tag of the LLC
+    drain_lines: int = _number(0, 1 << 16)  # a whole dirty block is written back while its channels hold fewer lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +109,17 @@ class Dram:
 
     bytes: int = _number(1 << 28, 1 << 42)
     bytes_per_second: int = _number(10**9, 10**15)
-    efficiency_permille: int = _number(1, 1000)  # what is left of the peak rate after ECC
+    efficiency_permille: int = _number(1, 1000)  # what ECC leaves of the peak rate
     channels: int = _number(1, 1024)
     latency: int = _latency()
     page_bytes: int = _number(64, 1 << 16)
-    page_miss: int = _number(0, 1000)  # further clocks of latency when a channel's open page changes
+    interleave_bytes: int = _number(32, 1 << 16)  # consecutive bytes in one channel
+    banks: int = _number(1, 256)  # of a channel, each with one open row (page)
+    row_miss: int = _number(0, 1000)  # clocks a bank needs to close a row and open another
+    refresh_interval: int = _number(1, 10**6)  # clocks between two refreshes of a bank
+    refresh: int = _number(0, 10_000)  # clocks that a bank is away for one
+    write_lines: int = _number(1, 1024)  # lines that a channel collects before it writes
+    turnaround: int = _number(0, 1000)  # clocks that a channel loses by turning to writes and back
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +131,10 @@ class Noc:
     hop_latency: int = _number(0, 100)
     link_bytes_per_clk: int = _number(1, 1 << 16)
     line_bytes: int = _number(32, 1024)
+    cluster_rows: int = _number(1, 64)  # PEs of one router of a mesh; a crossbar has none
+    cluster_cols: int = _number(1, 64)
     coalesce_window: int = _number(0, 1 << 20)  # clocks in which reads of one line by a row or column become one
+    coalesce_lines: int = _number(1, 1 << 20)  # lines that a row or column remembers for it
     reduce_hop_latency: int = _latency()  # the PE-to-PE reduction network
     reduce_bytes_per_clk: int = _number(1, 1 << 16)
 
@@ -134,6 +150,7 @@ class Fabric:
     read_lines: int = _number(1, 1 << 16)  # lines in flight
     write_lines: int = _number(1, 1 << 16)
     align_bytes: int = _number(1, 64)
+    turn: int = _number(1, 10_000)  # clocks of requests that an engine sends before others have their turn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +158,7 @@ class Command:
     """The command processor (CP)."""
 
     queue_depth: int = _number(1, 256)  # commands waiting per unit and hart
+    window: int = _number(1, 63)  # commands of a queue that have been issued and are not yet complete, in order
     circular_buffers: int = _number(1, 16)
     usable_circular_buffers: int = _number(1, 16)
     issue: int = _number(1, 100)
@@ -358,6 +376,12 @@ class _Reader:
                 f"'cp.usable_circular_buffers' is {cp.usable_circular_buffers}; accepted: up to "
                 f"cp.circular_buffers ({cp.circular_buffers})"
             )
-        for key, value in (("noc.line_bytes", chip.noc.line_bytes), ("dram.page_bytes", chip.dram.page_bytes)):
+        for key in _POWERS_OF_TWO:
+            value = getattr(getattr(chip, key.partition(".")[0]), key.partition(".")[2])
             if value & (value - 1):
                 raise self.error(f"'{key}' is {value}; accepted: a power of two")
+        if not chip.noc.line_bytes <= chip.dram.interleave_bytes <= chip.dram.page_bytes:
+            raise self.error(
+                f"'dram.interleave_bytes' is {chip.dram.interleave_bytes}; accepted: from noc.line_bytes "
+                f"({chip.noc.line_bytes}) to dram.page_bytes ({chip.dram.page_bytes})"
+            )

@@ -35,6 +35,7 @@ class Device:
         self._free: list[tuple[int, int]] = [(DRAM_BASE, self.chip.dram.bytes)]  # (address, size), by address
         self._used: dict[int, int] = {}
         self._machines: dict[str, Host] = {}
+        self.launched = False  # whether a launch has run, so that another can replace it
 
     def alloc(self, size: int) -> Buffer:
         """Reserve `size` bytes, aligned to 4096; their contents are undefined."""

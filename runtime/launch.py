@@ -43,6 +43,7 @@ class LaunchResult:
     cycles: int
     counted: counters.Snapshot = field(repr=False)
     trap: Trap | None
+    launch_cycles: int = 0  # of them before the first instruction
 
     @property
     def time_us(self) -> float:
@@ -69,6 +70,7 @@ def launch(
     *,
     cores: int | None = None,
     state: str = "cold",
+    start: str = "first",
     interpreter: str = "fast",
     limit: int | None = None,
     trace_file: str | Path | None = None,
@@ -78,10 +80,11 @@ def launch(
     """Run a program over a grid on all PEs of the device.
 
     `cores` is the number of harts per PE (default: what the program was made for). `state` is `cold` (empty LLC; dirty
-    lines are written back inside the timed region) or `llc` (buffers given as arguments are resident). `limit` is the
-    number of cycles after which a runaway program is stopped. `strict` traps on local memory read before it is written.
-    An `observer` (such as `profile.Recorder`) follows the run; a `trace_file` is written by one. Neither changes a
-    cycle.
+    lines are written back inside the timed region) or `llc` (buffers given as arguments are resident). `start` is
+    `first` (the device is idle) or `replace` (behind another launch, which hid the fetch of the work descriptor).
+    `limit` is the number of cycles after which a runaway program is stopped. `strict` traps on local memory read before
+    it is written. An `observer` (such as `profile.Recorder`) follows the run; a `trace_file` is written by one. Neither
+    changes a cycle.
     """
     if not isinstance(program, Program):
         program = elf.load(program)
@@ -92,6 +95,10 @@ def launch(
         raise UserError(f"{program.kernel} was compiled for {made_for}, the device is {device.chip.name}")
     if state not in ("cold", "llc"):
         raise UserError(f"unknown memory state '{state}'; accepted: cold, llc")
+    if start not in ("first", "replace"):
+        raise UserError(f"unknown start '{start}'; accepted: first, replace")
+    if start == "replace" and not device.launched:
+        raise UserError("a launch can replace only a launch before it on the same device")
     harts = cores if cores is not None else program.cores
     if not 1 <= harts <= device.chip.hart.count:
         raise UserError(f"cores must be 1 to {device.chip.hart.count}, not {harts}")
@@ -106,7 +113,9 @@ def launch(
         for argument in args:
             if isinstance(argument, Buffer):
                 host.engine.call("warm_llc", host.machine, argument.address, argument.size)
-    _start(host, interpreter, program, shape, words, harts)
+    begin = device.chip.launch.first if start == "first" else device.chip.launch.replace
+    _start(host, interpreter, program, shape, words, harts, begin)
+    device.launched = True
     if observer is not None:
         observer.begin(host, program, interpreter, harts)
     ended = host.engine.run("run_machine", host.machine)
@@ -118,7 +127,7 @@ def launch(
     cycles = int(host.machine.time)
     if state == "cold" and trap is None:
         cycles = max(cycles, int(host.engine.call("flush_llc", host.machine, cycles)))
-    result = LaunchResult(device.chip, cycles, counters.Snapshot.of(host, cycles), trap)
+    result = LaunchResult(device.chip, cycles, counters.Snapshot.of(host, cycles), trap, begin)
     if observer is not None:
         observer.end(result)
     if trace_file and isinstance(observer, profile.Recorder):
@@ -167,7 +176,13 @@ def _decoded(text: bytes, base: int, chip: Chip, interpreter: str, vector: bool)
 
 
 def _start(
-    host: Host, interpreter: str, program: Program, grid: tuple[int, int, int], words: list[int], cores: int
+    host: Host,
+    interpreter: str,
+    program: Program,
+    grid: tuple[int, int, int],
+    words: list[int],
+    cores: int,
+    begin: int,
 ) -> None:
     """Do the work queue engine's part: local memory images, launch blocks, registers of every hart."""
     chip = host.chip
@@ -191,7 +206,7 @@ def _start(
         x = h["x"]
         x[:, 2] = LS_BASE + chip.ls.bytes - core * STACK
         x[:, 10], x[:, 11], x[:, 12], x[:, 13] = LS_BASE, np.arange(chip.pes), core, cores
-    host.engine.call("start_harts", host.machine, pes, cores, chip.launch.first)
+    host.engine.call("start_harts", host.machine, pes, cores, begin)
 
 
 def _info(info: np.ndarray[Any, Any], chip: Chip, pes: int, cores: int) -> None:

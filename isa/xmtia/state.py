@@ -97,6 +97,7 @@ class ChipParams(Struct):
     hart_v_load: u32
     hart_v_set: u32
     hart_v_element_rate: u32
+    hart_skew: u32
     ls_bytes: u32
     ls_bytes_per_clk: u32
     sram_bytes: u64
@@ -105,16 +106,27 @@ class ChipParams(Struct):
     sram_bytes_per_clk: u32
     sram_latency: u32
     sram_ways: u32
+    sram_block_lines: u32
+    sram_drain_lines: u32
     dram_bytes: u64
     dram_channels: u32
     dram_latency: u32
     dram_page_bytes: u32
-    dram_page_miss: u32
+    dram_interleave_bytes: u32
+    dram_banks: u32
+    dram_row_miss: u32
+    dram_refresh_interval: u32
+    dram_refresh: u32
+    dram_write_lines: u32
+    dram_turnaround: u32
     noc_base_latency: u32
     noc_hop_latency: u32
     noc_link_bytes_per_clk: u32
     noc_line_bytes: u32
+    noc_cluster_rows: u32
+    noc_cluster_cols: u32
     noc_coalesce_window: u32
+    noc_coalesce_lines: u32
     noc_reduce_hop_latency: u32
     noc_reduce_bytes_per_clk: u32
     fi_read_bytes_per_clk: u32
@@ -124,7 +136,9 @@ class ChipParams(Struct):
     fi_read_lines: u32
     fi_write_lines: u32
     fi_align_bytes: u32
+    fi_turn: u32
     cp_queue_depth: u32
+    cp_window: u32
     cp_circular_buffers: u32
     cp_issue: u32
     cp_dispatch: u32

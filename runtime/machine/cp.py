@@ -22,7 +22,7 @@ from .hazards import (
     settle_waiting,
     writable,
 )
-from .links import NOWHERE, neighbour
+from .links import NOWHERE, has_room, neighbour
 from .memory import LS_BASE
 from .state import (
     BAD_SIZE,
@@ -263,7 +263,7 @@ def issue_command(
     """Queue a command: resolve its operands, snapshot its hazards, start it if nothing is in the way."""
     n = hart * UNITS + info.unit
     channel = addr(pe.channels[n])
-    if channel.issued - channel.started >= m.chip.cp_queue_depth or channel.issued - channel.retired >= RING_MASK:
+    if not has_room(m, channel):
         return wait_for(c, u32(WAIT_QUEUE), n, now)
     command = addr(channel.ring[channel.issued & RING_MASK])
     command.op = i.row

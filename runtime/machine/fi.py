@@ -11,16 +11,14 @@ from .hazards import BOUNDS, TYPE, element_bytes, fault
 from .memory import (
     DRAM_BASE,
     LLS_BASE,
-    TICK_SHIFT,
     prefetch_line,
     read_line,
     write_line,
 )
 from .record import count_traffic
 from .shadow import UNWRITTEN, first_unwritten, mark_tile
-from .state import FI_IN, NEVER, NO_OPERAND, RANK_STEP, RING_MASK, Command, Machine, OpInfo, Pe
+from .state import FI_IN, NEVER, NO_OPERAND, RANK_STEP, RING_MASK, TICK_SHIFT, Command, Machine, OpInfo, Pe
 
-STEP = 32  # clocks of line requests between two events of a DMA (defined: what other PEs may be ahead)
 SHAPE, ALIGN = int(Cause.SHAPE), int(Cause.ALIGN)
 I64, I32 = int(DType.I64), int(DType.I32)
 
@@ -185,7 +183,6 @@ def dma_line(
         arrival = prefetch_line(m, pe, e, at, t)
     else:
         arrival = read_line(m, pe, e, at, t)
-    e.lines += 1
     if arrival > command.latest:
         command.latest = arrival
     return arrival
@@ -239,6 +236,15 @@ def walk_row(
 
 
 @fn
+def pass_local(m: Ptr[Machine], pe: Ptr[Pe], at: u64, moved: u64) -> u64:
+    """Book local memory for some bytes at the earliest from a cycle; returns the cycle at which they have passed."""
+    rate = u64(m.chip.ls_bytes_per_clk)
+    pe.ls_next = max(pe.ls_next, at) + (moved + rate - 1) // rate
+    pe.ls_passed += moved
+    return pe.ls_next
+
+
+@fn
 def dma_step(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, now: u64) -> u32:
     """Go on with the walk of the issuing command; returns 1 when all its lines are out."""
     e = addr(pe.engines[unit])
@@ -246,7 +252,7 @@ def dma_step(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, now: u64) -> u32:
     command = addr(channel.ring[(e.seq - 1) & RING_MASK])
     info = addr(m.ops[command.op])
     g = addr(command.remote)
-    stop_at = (now + STEP) << TICK_SHIFT
+    stop_at = (now + u64(m.chip.fi_turn)) << TICK_SHIFT
     while command.row < command.rows:
         if row_valid(g, command.row):
             start = row_address(g, command, info.index, command.row)
@@ -263,7 +269,7 @@ def dma_step(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, now: u64) -> u32:
     e.active = 0
     e.bytes += command.bytes
     count_traffic(e, command, u64(1))
-    pe.ls_next = max(pe.ls_next, now) + command.bytes // u64(m.chip.ls_bytes_per_clk)
+    pass_local(m, pe, now, command.bytes)
     command.finished = max((command.latest + (1 << TICK_SHIFT) - 1) >> TICK_SHIFT, now)
     push_event(m, command.finished, pe.index, unit, u64(e.channel) << 32 | u64(e.seq))
     return 1

@@ -16,7 +16,8 @@ from mtia.isa.xmtia.state import TICKS, fill_chip_params
 
 from .arrays import numpy_type
 from .engine import Interpreter
-from .memory import BLOCK_LINES, LS_BASE
+from .memory import LS_BASE
+from .noc import link_count
 from .optable import op_of
 from .record import DRAIN, ROOM
 from .state import (
@@ -26,6 +27,7 @@ from .state import (
     NEVER,
     NO_UNIT,
     Block,
+    DramBank,
     Event,
     HartControl,
     Machine,
@@ -42,7 +44,6 @@ __all__ = ["Host", "Region"]
 
 _MAP_NORESERVE = 0x4000  # Linux; not in the mmap module of every Python
 OTHER_EVENTS = 16  # of a PE at once, beside its DMA commands: harts, units, DMA steps
-RECENT = 8192  # at most that many lines are remembered per row and column for coalescing (defined)
 
 
 class Region:
@@ -78,7 +79,7 @@ class Host:
         self.machine: Any = Machine.view(self._region("machine", Machine.size))
         m = self.machine
         line = chip.noc.line_bytes
-        blocks = max(chip.llc_bytes // (line * BLOCK_LINES), chip.sram.ways)
+        blocks = max(chip.llc_bytes // (line * chip.sram.block_lines), chip.sram.ways)
         m.pes = chip.pes
         m.pe = self._region("pes", Pe.size * chip.pes)
         m.events = self._region("events", Event.size * (2 * chip.fi.commands + OTHER_EVENTS) * chip.pes)
@@ -88,14 +89,14 @@ class Host:
         m.dram_bytes = chip.dram.bytes
         m.lls = self._region("lls", chip.sram.lls_bytes)
         m.lls_bytes = chip.sram.lls_bytes
-        links = max(chip.pes, 2 * chip.grid.rows)
-        m.link_in = self._region("link_in", 8 * links)
-        m.link_out = self._region("link_out", 8 * links)
+        m.router_rows = -(-chip.grid.rows // chip.noc.cluster_rows)
+        m.router_cols = -(-chip.grid.cols // chip.noc.cluster_cols)
+        m.link = self._region("links", 8 * link_count(chip.pes, m.router_rows, m.router_cols))
         m.bank = self._region("banks", 8 * chip.sram.banks)
         m.channel = self._region("channels", 8 * chip.dram.channels)
-        m.page = self._region("pages", 8 * chip.dram.channels)
-        lines = min(2 * chip.fi.read_lines * max(chip.grid.rows, chip.grid.cols), RECENT)
-        m.recent_shift = (lines - 1).bit_length()
+        m.unwritten = self._region("unwritten", 4 * chip.dram.channels)
+        m.dram_bank = self._region("dram_banks", DramBank.size * chip.dram.channels * chip.dram.banks)
+        m.recent_shift = chip.noc.coalesce_lines.bit_length() - 1
         m.recent_row = self._region("recent_row", (Recent.size << m.recent_shift) * chip.grid.rows)
         m.recent_col = self._region("recent_col", (Recent.size << m.recent_shift) * chip.grid.cols)
         m.sets = blocks // chip.sram.ways
@@ -123,6 +124,11 @@ class Host:
         line = chip.noc.line_bytes
         m.sample_at, m.sample_period = NEVER, 1
         m.line_shift = line.bit_length() - 1
+        m.block_shift = chip.sram.block_lines.bit_length() - 1
+        m.piece_lines = min(chip.dram.interleave_bytes // line, chip.sram.block_lines)
+        m.channel_shift = chip.dram.interleave_bytes.bit_length() - 1
+        m.row_shift = (chip.dram.page_bytes // chip.dram.interleave_bytes).bit_length() - 1
+        m.bank_bits = chip.dram.banks.bit_length() - 1
         m.link_ticks = -(-line * TICKS // chip.noc.link_bytes_per_clk)
         m.read_ticks = -(-line * TICKS // chip.fi.read_bytes_per_clk)
         m.write_ticks = -(-line * TICKS // chip.fi.write_bytes_per_clk)
@@ -151,24 +157,36 @@ class Host:
 
     def reset(self) -> None:
         """Forget everything but the contents of DRAM and LLS, and the constants."""
-        for name in ("pes", "events", "link_in", "link_out", "banks", "channels", "pages", "recent_row", "recent_col"):
+        for name in ("pes", "events", "links", "banks", "channels", "unwritten", "dram_banks", "recent_row"):
             self.regions[name].clear()
-        for name in ("tags", "blocks", "hand", "ls", "acc", "harts"):
+        for name in ("recent_col", "tags", "blocks", "hand", "ls", "acc", "harts"):
             self.regions[name].clear()
+        self._reset_dram()
         m = self.machine
         for name in ("time", "sequence", "event_count", "barrier_waiting", "barrier_open", "changed", "trace_count"):
             setattr(m, name, 0)
         for name in ("harts", "harts_alive", "stop", "span_count", "sample_count"):
             setattr(m, name, 0)
-        for name in ("dram_reads", "dram_writes", "sram_reads", "sram_writes", "evictions"):
+        for name in ("dram_reads", "dram_writes", "sram_reads", "sram_writes", "sram_fills", "evictions", "row_misses"):
             setattr(m, name, 0)
         ctypes.memset(m.trap.addr, 0, Trap.size)
         self._reset_pes()
+
+    def _reset_dram(self) -> None:
+        """Let the banks of a channel be refreshed one after another, evenly over the interval."""
+        dram = self.chip.dram
+        size = DramBank.size * dram.channels * dram.banks
+        banks = np.frombuffer(self.regions["dram_banks"].bytes(0, size), numpy_type(DramBank))
+        number = np.arange(1, dram.banks + 1, dtype=np.uint64)
+        first = number * np.uint64(dram.refresh_interval * TICKS) // np.uint64(dram.banks)
+        banks["refresh"] = np.tile(first, dram.channels)
 
     def _reset_pes(self) -> None:
         pes, chip = self.pes, self.chip
         index = np.arange(chip.pes, dtype=np.uint64)
         pes["index"], pes["row"], pes["col"] = index, index // chip.grid.cols, index % chip.grid.cols
+        pes["router_row"] = pes["row"] // chip.noc.cluster_rows
+        pes["router_col"] = pes["col"] // chip.noc.cluster_cols
         pes["ls"] = self.ls + index * chip.ls.bytes
         pes["acc"] = self.acc + index * chip.re.bytes
         pes["units"]["end"] = NEVER

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtia.isa.lang import Ptr, addr, fn, memcpy, sizeof, u32, u64
+from mtia.isa.lang import Ptr, addr, boolean, fn, memcpy, sizeof, u32, u64
 from mtia.isa.xmtia.state import Operand
 
 from .state import (
@@ -20,6 +20,7 @@ from .state import (
     S_IDLE,
     S_SPACE,
     UNITS,
+    Channel,
     Command,
     Machine,
     Pe,
@@ -27,6 +28,13 @@ from .state import (
 
 NOWHERE = 0xFFFF_FFFF
 RIGHT, DOWN, LEFT, UP = range(4)
+
+
+@fn
+def has_room(m: Ptr[Machine], channel: Ptr[Channel]) -> boolean:
+    """Whether a queue takes another command."""
+    waiting = channel.issued - channel.started
+    return waiting < m.chip.cp_queue_depth and channel.issued - channel.retired < m.chip.cp_window
 
 
 @fn

@@ -10,7 +10,7 @@ from .events import pop_event, push_event
 from .fi import dma_step, region
 from .hart_handlers import CAUSE_SHIFT, NOWHERE, Code, find, run_code
 from .hazards import fault
-from .memory import TICK_SHIFT, read_line, write_line
+from .memory import read_line, write_line
 from .record import note_span, sample
 from .shadow import UNWRITTEN
 from .state import (
@@ -40,6 +40,7 @@ from .state import (
     RUN,
     STOPPED,
     STUCK,
+    TICK_SHIFT,
     TOO_LONG,
     TRAPPED,
     UNITS,
@@ -53,7 +54,6 @@ from .state import (
 from .units import blame, complete_compute, complete_dma, start_units, wake, wake_harts
 
 HORIZON = 1_000_000  # cycles that a hart may run alone at most, so that the stop flag is seen
-SKEW = 1000  # cycles that one hart of a PE may run ahead of the other (defined)
 
 
 @fn
@@ -79,7 +79,7 @@ def horizon(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, now: u64) -> u64:
         bound = min(bound, dma_bound(pe, unit + UNITS, unit))
     other = addr(pe.harts[1 - hart])
     if other.state == RUN:
-        bound = min(bound, max(other.hart.time, m.time) + SKEW)
+        bound = min(bound, max(other.hart.time, m.time) + u64(m.chip.hart_skew))
     return max(bound, now + 1)
 
 

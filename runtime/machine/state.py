@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtia.isa.lang import Array, FnPtr, Ptr, Struct, struct, u8, u16, u32, u64
 from mtia.isa.state import Hart, Insn
-from mtia.isa.xmtia.state import ChipParams, CpState, Operand, TileReg
+from mtia.isa.xmtia.state import TICKS, ChipParams, CpState, Operand, TileReg
 
 # Units in queue order (codes.Unit); a channel is one hart's queue to one unit: hart * UNITS + unit.
 FI_IN, FI_OUT, MLU, DPE, RE, SE = range(6)
@@ -26,6 +26,8 @@ TRAFFIC = 7  # counters of a DMA command
 RANK_STEP = UNITS  # + 0 read, + 1 write
 RANK_HART = UNITS + 2
 NEVER = (1 << 64) - 1
+TICK_SHIFT = 8
+assert 1 << TICK_SHIFT == TICKS
 
 # Where a hart is.
 RUN, WAIT_QUEUE, WAIT_UNITS, WAIT_PUSH, WAIT_POP, WAIT_READ, WAIT_WRITE, WAIT_BARRIER, DONE, HART_OFF = range(10)
@@ -211,13 +213,16 @@ class Pe(Struct):
     row: u32
     col: u32
     rank: u32  # in the launch
+    router_row: u32
+    router_col: u32
     alive: u32  # harts that have not finished
     pad: u32
     order: u64
     ls: Ptr[u8]
     acc: Ptr[u8]
     shadow: u64  # one byte per byte of local memory, 1 = written; 0 = unchecked
-    ls_next: u64  # local memory's next free tick
+    ls_next: u64  # cycle at which local memory has passed what the units asked of it
+    ls_passed: u64  # bytes that the units have read and written there
     harts: Array[HartControl, HARTS]
     units: Array[Unit, UNITS]
     engines: Array[Engine, 2]
@@ -235,8 +240,17 @@ class Recent(Struct):
 
 
 @struct
+class DramBank(Struct):
+    """A bank of a DRAM channel; times in ticks."""
+
+    free: u64
+    row: u64  # the open one, + 1; 0 = none
+    refresh: u64  # when the next one falls due
+
+
+@struct
 class Block(Struct):
-    """State of one LLC block of 16 lines."""
+    """State of one LLC block of up to 16 lines."""
 
     ready: u64  # ticks at which the last fill arrives
     valid: u16
@@ -374,11 +388,11 @@ class Machine(Struct):
     sample_at: u64  # the next sample's cycle, NEVER for none
     sample_period: u64
     # NoC and memories: next free ticks and constants
-    link_in: Ptr[u64]
-    link_out: Ptr[u64]
+    link: Ptr[u64]  # noc.py says which is where
     bank: Ptr[u64]
     channel: Ptr[u64]
-    page: Ptr[u64]  # open page per channel
+    unwritten: Ptr[u32]  # lines per channel that wait to be written
+    dram_bank: Ptr[DramBank]
     recent_row: Ptr[Recent]
     recent_col: Ptr[Recent]
     tags: Ptr[u32]
@@ -387,6 +401,10 @@ class Machine(Struct):
     sets: u32
     ways: u32
     line_shift: u32
+    block_shift: u32  # log2 of the lines of an LLC block
+    piece_lines: u32  # lines of a block that lie together in one channel
+    router_rows: u32
+    router_cols: u32
     recent_shift: u32  # log2 of the lines that a row or column remembers
     link_ticks: u32
     read_ticks: u32
@@ -395,10 +413,15 @@ class Machine(Struct):
     bank_odd: u32  # the odd factor
     channel_group: u32
     channel_odd: u32
+    channel_shift: u32  # log2 of the consecutive bytes in a channel
+    row_shift: u32  # log2 of such pieces in a DRAM row
+    bank_bits: u32
     dram_reads: u64  # bytes
     dram_writes: u64
     sram_reads: u64
     sram_writes: u64
+    sram_fills: u64  # by prefetches
+    row_misses: u64
     evictions: u64
     grid: Array[u32, 4]
     cores: u32

@@ -8,9 +8,9 @@ from mtia.isa.xmtia.codes import DType
 from mtia.isa.xmtia.state import TICKS, ChipParams
 
 from .events import push_event
-from .fi import dma_effect, start_dma
+from .fi import dma_effect, pass_local, start_dma
 from .hazards import IN_LS, LOCAL, element_bytes, fault, readable, writable
-from .links import head, head_state, link_cycles, neighbour, partner_channel
+from .links import has_room, head, head_state, link_cycles, neighbour, partner_channel
 from .record import note_command, note_span
 from .shadow import check_sources, mark_results
 from .state import (
@@ -83,8 +83,11 @@ def choose(m: Ptr[Machine], pe: Ptr[Pe], unit: u32) -> u32:
 
 
 @fn
-def local_bytes(command: Ptr[Command]) -> u64:
-    """Bytes that a command reads and writes in local memory; broadcast elements count once a row."""
+def local_bytes(unit: u32, command: Ptr[Command]) -> u64:
+    """Bytes that a command reads and writes in local memory; broadcast elements count once a row.
+
+    The DPE keeps 32 rows of a and streams b past them, so it reads b once for every 32 rows of a.
+    """
     total = u64(0)
     for k in range(u32(0), command.operands):
         o = addr(command.operand[k])
@@ -92,20 +95,10 @@ def local_bytes(command: Ptr[Command]) -> u64:
             elements = u64(o.rows)
             if o.cstride != 0:
                 elements *= u64(o.cols)
+            if unit == DPE and k == 2:
+                elements *= u64((command.operand[1].rows + 31) // 32)
             total += elements * element_bytes(o.dtype)
     return total
-
-
-@fn
-def local_memory(m: Ptr[Machine], pe: Ptr[Pe], start: u64, end: u64, moved: u64) -> u64:
-    """Pass a command's bytes through the shared local memory; returns its end, later when others use the bandwidth."""
-    busy_from = pe.ls_next
-    if busy_from < start:
-        busy_from = start
-    pe.ls_next = busy_from + moved // u64(m.chip.ls_bytes_per_clk)
-    if pe.ls_next > end:
-        return pe.ls_next
-    return end
 
 
 @fn
@@ -137,8 +130,8 @@ def start_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> 
         occupy(m, pe, unit, n, start, start + cycles)
         return
     end = start + info.timing(addr(m.chip), addr(command.operand[0]))
-    command.bytes = local_bytes(command)
-    after = local_memory(m, pe, start, end, command.bytes)
+    command.bytes = local_bytes(unit, command)
+    after = max(end, pass_local(m, pe, start, command.bytes))
     command.slowed = u32(after - end)
     occupy(m, pe, unit, n, start, after)
 
@@ -270,8 +263,7 @@ def complete_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, seq: u32, now:
 def may_go_on(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl]) -> boolean:
     """Whether what a sleeping hart waits for holds now."""
     if c.state == WAIT_QUEUE:
-        channel = addr(pe.channels[c.arg])
-        return channel.issued - channel.started < m.chip.cp_queue_depth and channel.issued - channel.retired < RING_MASK
+        return has_room(m, addr(pe.channels[c.arg]))
     if c.state == WAIT_UNITS:
         for u in range(u32(0), u32(UNITS)):
             channel = addr(pe.channels[hart * UNITS + u])
