@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mtia.runtime.elf import Program
 from mtia.runtime.faults import MachineTrap, Trap, trap_of
 from mtia.runtime.machine import hart_program
 from mtia.runtime.machine.host import Host
-from mtia.runtime.machine.library import handler_address
+from mtia.runtime.machine.library import decoded
 from mtia.runtime.machine.memory import LS_BASE
 from mtia.runtime.machine.state import ENDED, STOPPED
 from mtia.runtime.profile import Observer
@@ -171,8 +171,7 @@ def _encode(kind: str, value: Argument, number: int) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _decoded(text: bytes, base: int, chip: Chip, interpreter: str, vector: bool) -> hart_program.Program:
-    address: Callable[[str], int] = functools.partial(handler_address, interpreter)
-    return hart_program.Program(text, base, chip, address, vector)
+    return decoded(text, base, chip, interpreter, vector)
 
 
 def _start(

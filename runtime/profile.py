@@ -13,10 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from mtia.isa.chip import Chip
 from mtia.runtime.elf import Program
-from mtia.runtime.machine import hart_program
 from mtia.runtime.machine.hart_watch import Watcher
 from mtia.runtime.machine.host import Host
-from mtia.runtime.machine.library import handler_address
+from mtia.runtime.machine.library import decoded, handler_address
 from mtia.runtime.machine.record import DRAIN
 from mtia.runtime.machine.state import CHANNELS, DONE, HART_OFF, HARTS, RANK_HART, S_IDLE, UNITS, WAIT_QUEUE
 
@@ -156,11 +155,10 @@ class Recorder:
 def watch(host: Host, program: Program, interpreter: str, core: int, name: str, pes: Any) -> Watcher:
     """Let a hart of some PEs run a freshly decoded program through one of the watching handlers."""
     vector = bool(host.chip.hart.vector_mask >> core & 1)
-    address = functools.partial(handler_address, interpreter)
-    decoded = hart_program.Program(program.text, program.text_base, host.chip, address, vector)
-    watcher = Watcher(decoded, name, len(pes), address)
+    own = decoded(program.text, program.text_base, host.chip, interpreter, vector)
+    watcher = Watcher(own, name, len(pes), functools.partial(handler_address, interpreter))
     for number, pe in enumerate(pes):
-        host.pes["harts"]["code"][pe, core] = decoded.addr
+        host.pes["harts"]["code"][pe, core] = own.addr
         host.registers["watch"][pe, core] = watcher.address(number)
     return watcher
 

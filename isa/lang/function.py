@@ -7,7 +7,6 @@ import builtins
 import itertools
 import linecache
 import sys
-from collections.abc import Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from .tree import Body
     from .types import Type
 
-__all__ = ["Fn", "fn", "part_of"]
+__all__ = ["Fn", "fn"]
 
 _numbers = itertools.count()
 _sources: dict[str, dict[int, ast.FunctionDef]] = {}
@@ -130,7 +129,3 @@ def fn(python: Any = None, *, cc: str = "c", inline: str | None = None) -> Any:
 
     return take if python is None else take(python)
 
-
-def part_of(names: Sequence[str], part: int, parts: int) -> Sequence[str]:
-    """One of `parts` parts of a list of functions: neighbours stay together, for they share most of what they reach."""
-    return names[part * len(names) // parts : (part + 1) * len(names) // parts]

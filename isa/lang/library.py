@@ -2,148 +2,123 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
 import json
-import os
-import platform
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import platformdirs
+from . import names
+from .function import Fn
+from .objects import (
+    Part,
+    Progress,
+    Text,
+    cache_folder,
+    compile_parts,
+    host_key,
+    llvm,
+    read_part,
+    sources_key,
+    target_machine,
+    write_part,
+    write_whole,
+)
+from .types import Scalar, VoidType
 
-from .function import Fn, part_of
-from .python_emitter import handle
-from .types import Scalar, Type, VoidType
-
-__all__ = ["Library", "build", "cache_folder", "sources_key"]
-
-_KEEP = 8  # builds of one library on disk
-_PARTS = 16  # of a library that is compiled in parts
+__all__ = ["Library", "Progress", "build", "cache_folder", "sources_key"]
 
 Roots = Mapping[str, Fn] | Iterable[Fn]
-
-
-def cache_folder() -> Path:
-    """Where compiled objects are kept: `$MTIAC_CACHE` or the user's cache folder."""
-    return Path(os.environ.get("MTIAC_CACHE") or platformdirs.user_cache_dir("mtiac", appauthor=False)) / "native"
-
-
-def sources_key(*paths: str | os.PathLike[str]) -> str:
-    """A digest of files' contents, and of every `.py` and `.toml` file in folders given."""
-    digest = hashlib.sha256()
-    for path in map(Path, paths):
-        files = sorted(f for f in path.rglob("*") if f.suffix in (".py", ".toml")) if path.is_dir() else [path]
-        for file in files:
-            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-@functools.cache
-def _llvm() -> Any:
-    import llvmlite.binding as llvm
-
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm
-
-
-@functools.cache
-def _host_key() -> str:
-    """What compiled code depends on besides the program: this emitter, LLVM and the CPU."""
-    llvm = _llvm()
-    parts = [sources_key(Path(__file__).parent), ".".join(map(str, llvm.llvm_version_info)), platform.system()]
-    return "\n".join([*parts, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()])
-
-
-def _target_machine() -> Any:
-    llvm = _llvm()
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, jit=True
-    )
-
-
-def compile_text(text: str, quick: bool) -> bytes:
-    """IR text to an object file: `-O3`, or with half of the effort what is enough for short loops over one vector."""
-    llvm = _llvm()
-    module = llvm.parse_assembly(text)
-    module.verify()
-    machine = _target_machine()
-    options = llvm.create_pipeline_tuning_options(speed_level=1 if quick else 3)
-    options.loop_vectorization, options.slp_vectorization, options.loop_unrolling = True, not quick, not quick
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
-    code: bytes = machine.emit_object(module)
-    return code
-
-
-def compile_files(sources: list[str]) -> None:
-    """What a helper process does: each IR file to an object file beside it."""
-    for source in map(Path, sources):
-        source.with_suffix(".o").write_bytes(compile_text(source.read_text(), quick=True))
-
-
-def _compile_parts(functions: dict[str, Fn]) -> list[bytes]:
-    """Compile in parts, each kept on disk under its text, in processes (LLVM's bindings hold one lock per process)."""
-    from .llvm_emitter import module_text
-
-    texts = [module_text(functions, part, _PARTS) for part in range(_PARTS)]
-    kept = [_part_file(text) for text in texts]
-    found = [_read_bytes(file) for file in kept]
-    with tempfile.TemporaryDirectory() as folder:
-        sources = [Path(folder, f"{part}.ll") for part in range(_PARTS)]
-        missing = [part for part in range(_PARTS) if found[part] is None]
-        for part in missing:
-            sources[part].write_text(texts[part])
-        _in_processes([str(sources[part]) for part in missing])
-        for part in missing:
-            found[part] = code = sources[part].with_suffix(".o").read_bytes()
-            _write_bytes(kept[part], code)
-    return [code for code in found if code is not None]
-
-
-def _part_file(text: str) -> Path:
-    digest = hashlib.sha256(f"{_host_key()}\n{text}".encode()).hexdigest()[:32]
-    return cache_folder() / "parts" / f"part-{digest}.o"
-
-
-def _in_processes(sources: list[str]) -> None:
-    """Compile files, as many at once as there are cores."""
-    count = min(os.cpu_count() or 1, len(sources))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    program = f"import sys; from {__name__} import compile_files; compile_files(sys.argv[1:])"
-    running = [
-        subprocess.Popen([sys.executable, "-c", program, *sources[k::count]], env=environment) for k in range(count)
-    ]
-    if any([process.wait() != 0 for process in running]):
-        raise RuntimeError("compiling native code failed")
+WHOLE = "all"  # the part of a library that is not divided
+SCALARS = {kind.name: kind for kind in vars(names).values() if isinstance(kind, Scalar)}
 
 
 class Library:
-    """Native functions: `addr`, `call` by ctypes, and `py`, the same function's reference."""
+    """Native functions: `addr`, `call` by ctypes, and `py`, the same function's reference.
 
-    def __init__(self, names: list[str], codes: list[bytes], functions: Callable[[], dict[str, Fn]]) -> None:
-        llvm = _llvm()
-        self._functions = functions
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
-        for code in codes:
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
+    A library is made of parts, which are compiled or read from `folder` when one of their functions is first asked for.
+    """
+
+    keeps = True  # whether `keep` may use the disk; not when the functions are changed behind its back
+
+    def __init__(
+        self, functions: Callable[[], dict[str, Fn]], folder: Path, part_of: Callable[[str], str], quick: bool,
+        progress: Progress | None,
+    ) -> None:  # fmt: skip
+        self._functions, self._folder, self._part_of = functions, folder, part_of
+        self._quick, self._progress = quick, progress
+        self._engine: Any = llvm().create_mcjit_compiler(llvm().parse_assembly(""), target_machine())
+        self._loaded: set[str] = set()
+        self._calls: dict[str, tuple[Any, list[Scalar]]] = {}
+        self._signatures: dict[str, str] = {}
         self.addresses: dict[str, int] = {}
-        for part in range(len(codes)):
-            own = part_of(names, part, len(codes))
-            table = self._engine.get_global_value_address(f"mtia.table.{part}")
-            self.addresses |= zip(own, (ctypes.c_uint64 * len(own)).from_address(table), strict=True)
-        self._calls: dict[str, tuple[Any, list[Type]]] = {}
+
+    def load(self, names: Iterable[str] | None = None) -> None:
+        """Make functions ready, all if None: their parts are read, and what is missing is compiled together."""
+        parts = self._parts
+        wanted = sorted(set(parts.values()) if names is None else {parts[name] for name in names})
+        missing = []
+        for part in wanted:
+            kept = None if part in self._loaded else read_part(self._folder / f"{part}.o")
+            if kept is not None:
+                self.add(part, kept)
+            elif part not in self._loaded:
+                missing.append(part)
+        if missing:
+            for part, made in compile_parts(self._texts(missing), len(missing), self._progress).items():
+                write_part(self._folder / f"{part}.o", made)
+                self.add(part, made)
+
+    @functools.cached_property
+    def _parts(self) -> dict[str, str]:
+        """The part of each function."""
+
+        def make() -> bytes:
+            return json.dumps({name: self._part_of(name) for name in self._functions()}).encode()
+
+        parts: dict[str, str] = json.loads(self.keep("parts", make))
+        return parts
+
+    def keep(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """What `make` makes of the functions, from the disk when the library did it before."""
+        file = self._folder / name
+        if not self.keeps:
+            return make()
+        with contextlib.suppress(OSError):
+            return file.read_bytes()
+        data = make()
+        write_whole(file, data)
+        return data
+
+    def _texts(self, parts: list[str]) -> Iterator[Text]:
+        from .llvm_emitter import module_text
+
+        own: dict[str, dict[str, Fn]] = {part: {} for part in parts}
+        for name, function in self._functions().items():
+            part = self._parts[name]
+            if part in own:
+                own[part][name] = function
+        for part, functions in own.items():
+            signatures = {name: _signature(function) for name, function in functions.items()}
+            yield Text(part, signatures, module_text(functions, part), self._quick)
+
+    def add(self, name: str, part: Part) -> None:
+        """Load a part's code."""
+        self._engine.add_object_file(llvm().ObjectFileRef.from_data(part.code))
+        self._engine.finalize_object()
+        table = self._engine.get_global_value_address(f"mtia.table.{name}")
+        addresses = (ctypes.c_uint64 * len(part.functions)).from_address(table)
+        self.addresses |= zip(part.functions, addresses, strict=True)
+        self._signatures |= part.functions
+        self._loaded.add(name)
 
     def addr(self, name: str) -> int:
         """The native address of a function."""
+        if name not in self.addresses:
+            self.load([name])
         return self.addresses[name]
 
     def py(self, name: str) -> Fn:
@@ -152,6 +127,8 @@ class Library:
 
     def py_addr(self, name: str) -> int:
         """The number that stands for the function's address in reference runs."""
+        from .python_emitter import handle
+
         return handle(self.py(name))
 
     def call(self, name: str, *args: Any) -> Any:
@@ -163,50 +140,56 @@ class Library:
             raise TypeError(f"{name} takes {len(kinds)} arguments, {len(args)} given")
         values = []
         for kind, value in zip(kinds, args, strict=True):
-            values.append(kind(value) if isinstance(kind, Scalar) else int(getattr(value, "addr", value)))
+            values.append(kind(getattr(value, "addr", value)))
         return entry(*values)
 
-    def _prototype(self, name: str) -> tuple[Any, list[Type]]:
-        fn = self.py(name)
-        kinds = [kind for _, kind in fn.params]
-        if fn.cc != "c":
-            raise TypeError(f"{name} has the {fn.cc} convention and cannot be called from the host")
-        prototype = ctypes.CFUNCTYPE(_ctype(fn.result), *[_ctype(k) for k in kinds])
-        return prototype(self.addresses[name]), kinds
+    def _prototype(self, name: str) -> tuple[Any, list[Scalar]]:
+        address = self.addr(name)
+        signature = self._signatures[name]
+        if signature.startswith("no "):
+            raise TypeError(f"{name} has {signature.removeprefix('no ')} and cannot be called from the host")
+        result, *kinds = [SCALARS.get(kind) for kind in signature.split()]
+        types = [kind for kind in kinds if kind is not None]
+        prototype = ctypes.CFUNCTYPE(None if result is None else result.ctype, *[kind.ctype for kind in types])
+        return prototype(address), types
 
 
-def _ctype(kind: Type) -> Any:
-    if isinstance(kind, VoidType):
-        return None
-    if isinstance(kind, Scalar):
-        if kind.is_float and kind.width == 16:
-            raise TypeError(f"a {kind.name} cannot pass between host and native code; pass its bits")
-        return kind.ctype
-    if hasattr(kind, "count"):
-        raise TypeError(f"a {kind.name} cannot pass between host and native code")
-    return ctypes.c_uint64
+def _signature(fn: Fn) -> str:
+    """How the host calls a function: the scalar types of its result and parameters, or why it cannot."""
+    if fn.cc != "c":
+        return f"no C convention ({fn.cc})"
+    found = []
+    for kind in (fn.result, *[kind for _, kind in fn.params]):
+        name = kind.name if isinstance(kind, Scalar | VoidType) else "u64"
+        if hasattr(kind, "count") or name in ("f16", "bf16"):
+            return f"no C type for a {kind.name} (pass its bits)"
+        found.append(name)
+    return " ".join(found)
 
 
-def build(roots: Roots | Callable[[], Roots], name: str, key: str | None = None, quick: bool = False) -> Library:
+def build(
+    roots: Roots | Callable[[], Roots],
+    name: str,
+    key: str | None = None,
+    quick: bool = False,
+    part_of: Callable[[str], str] | None = None,
+    progress: Progress | None = None,
+) -> Library:
     """Native code of the functions given and of all they call, compiled or from the cache on disk.
 
-    `name` names the cache file. With a `key` (see `sources_key`) that stands for everything the functions depend on, a
-    cached build needs no look at them, and `roots` may be a callable that makes them; without, the IR text is the key.
-    `quick` compiles thousands of small functions on all cores with less effort for each.
+    `name` names the cache folder. With a `key` (see `sources_key`) that stands for everything the functions depend on,
+    a cached build needs no look at them, and `roots` may be a callable that makes them; without, their IR is the key.
+    `part_of` says to which part a function belongs; a part is loaded when it is needed. `quick` compiles with less
+    effort, for thousands of small functions. `progress` hears of every part that has been compiled.
     """
     functions = functools.cache(lambda: _named(roots() if callable(roots) else roots))
-    text = None
     if key is None:
-        text = _text(functions())
-        key = text
-    digest = hashlib.sha256(f"{_host_key()}\n{key}\n{quick}".encode()).hexdigest()[:32]
-    file = cache_folder() / f"{name}-{digest}.o"
-    cached = _read(file)
-    if cached is None:
-        codes = _compile_parts(functions()) if quick else [compile_text(text or _text(functions()), False)]
-        cached = list(functions()), codes
-        _write(file, *cached)
-    return Library(*cached, functions)
+        from .llvm_emitter import module_text
+
+        key = module_text(functions(), WHOLE)
+    digest = hashlib.sha256(f"{host_key()}\n{key}\n{quick}".encode()).hexdigest()[:32]
+    folder = cache_folder() / f"{name}-{digest}"
+    return Library(functions, folder, part_of or (lambda _: WHOLE), quick, progress)
 
 
 def _named(roots: Roots) -> dict[str, Fn]:
@@ -217,57 +200,3 @@ def _named(roots: Roots) -> dict[str, Fn]:
         if named.setdefault(fn.name, fn) is not fn:
             raise ValueError(f"two functions named {fn.name}; pass a mapping of names")
     return named
-
-
-def _text(functions: dict[str, Fn]) -> str:
-    from .llvm_emitter import module_text
-
-    return module_text(functions)
-
-
-def _read(file: Path) -> tuple[list[str], list[bytes]] | None:
-    data = _read_bytes(file)
-    if data is None:
-        return None
-    try:
-        start = 8 + int.from_bytes(data[:8], "little")
-        head = json.loads(data[8:start])
-        codes = []
-        for size in head["sizes"]:
-            codes.append(data[start : start + size])
-            start += size
-        return head["names"], codes
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _write(file: Path, names: list[str], codes: list[bytes]) -> None:
-    head = json.dumps({"names": names, "sizes": [len(code) for code in codes]}).encode()
-    _write_bytes(file, len(head).to_bytes(8, "little") + head + b"".join(codes))
-
-
-def _read_bytes(file: Path) -> bytes | None:
-    try:
-        return file.read_bytes()
-    except OSError:
-        return None
-
-
-def _write_bytes(file: Path, data: bytes) -> None:
-    """Put a whole file in place at once; a cache that cannot be written only costs time."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as out:
-            out.write(data)
-        os.replace(out.name, file)
-        _prune(file)
-    except OSError:
-        return
-
-
-def _prune(file: Path) -> None:
-    """Forget the oldest builds of the same library."""
-    stem = file.name.rpartition("-")[0]
-    builds = sorted(file.parent.glob(f"{stem}-*.o"), key=lambda f: f.stat().st_mtime, reverse=True)
-    for old in builds[_KEEP * (_PARTS if stem == "part" else 1) :]:
-        old.unlink(missing_ok=True)

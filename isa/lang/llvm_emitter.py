@@ -11,7 +11,7 @@ from typing import Any
 
 from . import numerics
 from . import tree as t
-from .function import Fn, part_of
+from .function import Fn
 from .ir_numerics import IRNumerics
 from .names import boolean, void
 from .types import FnPtrType, Scalar, Type, VecType
@@ -43,19 +43,14 @@ def _extended(kind: Type) -> str:
     return ""
 
 
-def module_text(roots: dict[str, Fn], part: int = 0, parts: int = 1) -> str:
-    """The IR of the functions named and of all they reach, or of one part of them.
-
-    Each part declares what another part defines; its `table` lists the addresses of its roots in order.
-    """
-    names: dict[int, str] = {}
+def module_text(roots: dict[str, Fn], part: str = "all") -> str:
+    """The IR of the functions named and of all they reach; `mtia.table.<part>` lists the roots' addresses in order."""
+    symbols: dict[int, str] = {}
     for name, fn in roots.items():
-        names.setdefault(fn.number, name)
-    symbols = dict(names)
-    own = part_of(list(roots), part, parts)
-    defined = {roots[name].number for name in own if names[roots[name].number] == name}
+        symbols.setdefault(fn.number, name)
+    named = set(symbols)
     found: set[int] = set()
-    queue = [roots[name] for name in own]
+    queue = list(roots.values())
     texts: list[str] = []
     intrinsics: set[str] = set()
     while queue:
@@ -63,15 +58,12 @@ def module_text(roots: dict[str, Fn], part: int = 0, parts: int = 1) -> str:
         if fn.number in found:
             continue
         found.add(fn.number)
-        emitter = _Function(fn, symbols, fn.number in names)
-        if fn.number in names and fn.number not in defined:
-            texts.append(emitter.declaration())
-            continue
+        emitter = _Function(fn, symbols, fn.number in named)
         texts.append(emitter.text())
         intrinsics |= emitter.declared
         queue.extend(emitter.reached)
-    table = ", ".join(f"ptr @{quoted(names[roots[name].number])}" for name in own)
-    texts.append(f"@mtia.table.{part} = constant [{len(own)} x ptr] [{table}]")
+    table = ", ".join(f"ptr @{quoted(symbols[fn.number])}" for fn in roots.values())
+    texts.append(f"@{quoted(f'mtia.table.{part}')} = constant [{len(roots)} x ptr] [{table}]")
     return "\n".join([*texts, *sorted(intrinsics)]) + "\n"
 
 
@@ -113,21 +105,17 @@ class _Function(IRNumerics):
             self.line("ret void" if self.fn.result is void else "unreachable")
         linkage = "" if self.root else "internal "
         inline = {"always": " alwaysinline", "never": " noinline", None: ""}[self.fn.inline]
-        head = f"define {linkage}{self.prototype(named=True)} nounwind{inline} {{"
+        head = f"define {linkage}{self.prototype()} nounwind{inline} {{"
         return "\n".join([head, "entry:", *self.entry, *self.lines, "}"])
 
-    def prototype(self, named: bool) -> str:
+    def prototype(self) -> str:
         """Convention, result, symbol and parameters."""
         params = []
         for k, (_, kind) in enumerate(self.fn.params):
             noalias = " noalias" if self.fn.cc == "handler" and ir_type(kind) == "ptr" else ""
-            params.append(f"{ir_type(kind)}{noalias}{_extended(kind)}" + (f" %p{k}" if named else ""))
+            params.append(f"{ir_type(kind)}{noalias}{_extended(kind)} %p{k}")
         result = f"{_extended(self.fn.result).strip()} {ir_type(self.fn.result)}"
         return f"{_CC[self.fn.cc]}{result} {self.symbol(self.fn)}({', '.join(params)})"
-
-    def declaration(self) -> str:
-        """The function as one that another part defines."""
-        return f"declare {self.prototype(named=False)} nounwind"
 
     # Text
 

@@ -12,11 +12,26 @@ from typing import Any, Protocol
 
 import mtia.isa
 from mtia.isa.lang import Fn, Library, build, sources_key
-from mtia.isa.lang.python_emitter import handle
 
-__all__ = ["Fast", "Interpreter", "Reference"]
+__all__ = ["Fast", "Interpreter", "Reference", "show_compiled"]
 
 _DEFAULT_ENVIRONMENT = ctypes.c_void_p(-1)  # FE_DFL_ENV: round to nearest, no flush to zero
+
+
+def show_compiled(number: int, count: int, part: str) -> None:
+    """Tell the user why a first run takes long: a line that is written over on a terminal, else only the last one."""
+    terminal = sys.stderr.isatty()
+    if terminal or number == count:
+        text = f"mtiac: compiled the machine's code (once): {number} of {count}, {part}"
+        sys.stderr.write(f"\r{text[:100]:100}" if terminal else text)
+        sys.stderr.write("\n" if number == count else "")
+        sys.stderr.flush()
+
+
+def part_of(name: str) -> str:
+    """The part of the library with a function: what one unit does, or the loop around all of them."""
+    kind, _, mnemonic = name.partition(" of ")
+    return mnemonic.split(".")[1] if mnemonic and kind == "meaning" else "loop"
 
 
 class Interpreter(Protocol):
@@ -24,6 +39,12 @@ class Interpreter(Protocol):
 
     def address(self, name: str) -> int:
         """The value of a function pointer to the function."""
+
+    def addresses(self) -> Mapping[str, int]:
+        """All functions' addresses."""
+
+    def keep(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """What `make` makes of the machine's sources, possibly from an earlier process."""
 
     def call(self, name: str, *args: Any) -> Any:
         """Call a function."""
@@ -39,7 +60,15 @@ class Reference:
         self._functions = functions
 
     def address(self, name: str) -> int:
+        from mtia.isa.lang.python_emitter import handle
+
         return handle(self._functions[name])
+
+    def addresses(self) -> Mapping[str, int]:
+        return {name: self.address(name) for name in self._functions}
+
+    def keep(self, name: str, make: Callable[[], bytes]) -> bytes:
+        return make()
 
     def call(self, name: str, *args: Any) -> Any:
         return self._functions[name](*args)
@@ -53,18 +82,18 @@ class Fast:
 
     def __init__(self, functions: Callable[[], Mapping[str, Fn]], name: str, *sources: Path) -> None:
         package = Path(next(iter(mtia.isa.__path__)))
-        building = True
-
-        def roots() -> Mapping[str, Fn]:
-            if building:
-                print("mtiac: compiling the machine (once) …", file=sys.stderr, flush=True)
-            return functions()
-
-        self._library: Library = build(roots, name, sources_key(package, Path(__file__).parent, *sources))
-        building = False
+        key = sources_key(package, Path(__file__).parent, *sources)
+        self._library: Library = build(functions, name, key, part_of=part_of, progress=show_compiled)
+        self._library.load()
 
     def address(self, name: str) -> int:
         return self._library.addr(name)
+
+    def addresses(self) -> Mapping[str, int]:
+        return self._library.addresses
+
+    def keep(self, name: str, make: Callable[[], bytes]) -> bytes:
+        return self._library.keep(name, make)
 
     def call(self, name: str, *args: Any) -> Any:
         return self._library.call(name, *args)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -21,10 +22,10 @@ from mtia.isa import elf, table
 from mtia.isa.chip import Chip, load_chip
 from mtia.isa.errors import UserError
 from mtia.isa.lang import Fn, Library, build, sources_key
-from mtia.isa.lang.python_emitter import handle
 from mtia.isa.state import ECALL, Hart
 
-from .hart_handlers import CAUSE_SHIFT, dense_handlers, fell_off, handler_of, illegal, run_code
+from .engine import show_compiled
+from .hart_handlers import CAUSE_SHIFT, dense_handlers, fell_off, handler_of, illegal, is_vector, run_code
 from .hart_program import Program
 from .hart_watch import HANDLERS
 from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
@@ -52,12 +53,24 @@ def native() -> Library:
     """The compiled handlers, from the cache on disk when nothing they are made of has changed."""
     isa, here = Path(isa_package.__file__).parent, Path(__file__).parent
     parts = [isa / name for name in ("lang", "riscv", "xmtia", "state.py", "table.py", "operands.py")]
-    key = sources_key(*parts, here / "hart.py", here / "hart_handlers.py", here / "hart_watch.py", here / "state.py")
-    return build(functions, "hart", key, quick=True)
+    parts += [isa / "encode.py", isa / "decode.py", here / "hart_program.py"]  # for the decoded programs kept beside
+    parts += [here / name for name in ("hart.py", "hart_handlers.py", "hart_watch.py", "state.py")]
+    key = sources_key(*parts)
+    return build(functions, "hart", key, quick=True, part_of=part_of, progress=show_compiled)
+
+
+def part_of(name: str) -> str:
+    """The part of the library with a handler: its extension; for the vector unit, whose code is large, its row."""
+    row = table.find(name.partition(" ")[0])
+    if row is None:
+        return "control"
+    return row.name if is_vector(row) else re.sub(r"\W+", "-", row.extension.name)
 
 
 def reference_address(name: str) -> int:
     """The number of a handler in reference runs."""
+    from mtia.isa.lang.python_emitter import handle
+
     return handle(functions()[name])
 
 
@@ -85,7 +98,9 @@ class Runner:
         self.output = bytearray()
         self.break_at = self.end
         address_of = reference_address if reference else native().addr
-        self.program = Program(text.data, text.address, chip, address_of)
+        prepare = None if reference else native().load
+        keep = None if reference else native().keep
+        self.program = Program(text.data, text.address, chip, address_of, prepare=prepare, keep=keep)
         self._run: Callable[[Any, Any], int] = run_code if reference else functools.partial(native().call, "run_code")
         self._hart = Hart.alloc()
         self.hart: Any = Hart.view(self._hart.addr)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
 
@@ -16,7 +18,9 @@ from mtia.isa.state import VLENB, Insn
 
 from .hart_handlers import GROUPS, NOWHERE, Code, dense_name, dense_sizes, facts, is_vector, pack_occupancy
 
-__all__ = ["Program"]
+__all__ = ["Make", "Program"]
+
+Make = Callable[[], bytes]
 
 _DTYPES = {"u8": "u1", "u16": "u2", "u32": "u4", "u64": "u8", "i64": "i8"}
 _INSN: Any = np.dtype(
@@ -35,28 +39,38 @@ class Program:
     """A decoded text section; `addr` is its `Code`, `exact` says that it looks at floating-point flags.
 
     `address_of` maps a row's name (or `illegal`, `fell_off`) to the handler's address, native or reference. Without
-    `vector`, vector instructions are illegal.
+    `vector`, vector instructions are illegal. `prepare` hears which handlers will be asked for, and `keep` may know the
+    records of a text from an earlier run.
     """
 
     def __init__(
-        self, text: bytes, base: int, chip: Chip, address_of: Callable[[str], int], vector: bool = True
-    ) -> None:
+        self, text: bytes, base: int, chip: Chip, address_of: Callable[[str], int], vector: bool = True,
+        prepare: Callable[[Iterable[str]], None] | None = None, keep: Callable[[str, Make], bytes] | None = None,
+    ) -> None:  # fmt: skip
         self.base, self.size = base, len(text)
-        self.exact = False
-        self._chip, self._address_of, self._vector = chip, address_of, vector
-        self._handlers: dict[str, int] = {}
-        self._numbers = {row: number for number, row in enumerate(table.all())}
-        walked = list(decode.walk(text, base))
-        self._insns = Memory(Insn.size * (len(walked) + 1))
+
+        def make() -> bytes:
+            return _Decoder(base, chip, vector).records(text)
+
+        what = f"{base} {vector} {chip!r}".encode() + text
+        data = make() if keep is None else keep(f"program-{hashlib.sha256(what).hexdigest()[:32]}", make)
+        start = 8 + int.from_bytes(data[:8], "little")
+        handlers, self.exact = json.loads(data[8:start])
+        self._insns = Memory(len(data) - start)
+        self._insns.bytes[:] = data[start:]
+        records = self.records
         self._index = Memory(4 * max(-(-self.size // 2), 1))
-        self._code = Code.alloc()
         index = np.frombuffer(self._index.bytes, np.uint32)
         index[:] = NOWHERE
-        starts = [(address - base) >> 1 for address, _ in walked]
-        index[starts] = np.arange(len(walked), dtype=np.uint32)
+        index[(records["pc"][:-1] - np.uint64(base)) >> np.uint64(1)] = np.arange(len(records) - 1, dtype=np.uint32)
+        if prepare is not None:
+            prepare(handlers)
+        self._code = Code.alloc()
         code = Code.view(self._code.addr)
         code.base, code.size, code.insns, code.index = base, self.size & ~1, self._insns.addr, self._index.addr
-        self._fill(walked, index)
+        records["handler"] = np.array([address_of(name) for name in handlers], np.uint64)[records["handler"]]
+        records["target"] = np.uint64(self._insns.addr) + records["target"] * np.uint64(Insn.size)
+        records["a"] *= np.uint64(self._code.addr)
 
     @property
     def addr(self) -> int:
@@ -73,34 +87,45 @@ class Program:
         """The instructions as a numpy array with the fields of `Insn`; the last stands behind the end of the text."""
         return np.frombuffer(self._insns.bytes, _INSN)
 
-    def _handler(self, name: str) -> int:
-        if name not in self._handlers:
-            self._handlers[name] = self._address_of(name)
-        return self._handlers[name]
+class _Decoder:
+    """Makes the records of a text section, in which handlers and targets are numbers instead of addresses."""
 
-    def _fill(self, walked: list[tuple[int, int]], index: Any) -> None:
-        records = self.records
+    def __init__(self, base: int, chip: Chip, vector: bool) -> None:
+        self.base, self.exact = base, False
+        self._chip, self._vector = chip, vector
+        self._numbers = {row: number for number, row in enumerate(table.all())}
+
+    def records(self, text: bytes) -> bytes:
+        """The names of the handlers and `Program.exact` as JSON after its length, then the records."""
+        walked = list(decode.walk(text, self.base))
         last = len(walked)
-        records["handler"] = self._handler("illegal")
-        records["handler"][last] = self._handler("fell_off")
-        records["pc"][last] = self.base + self.size
-        columns: dict[str, list[int]] = {name: [] for name in _INSN.names or () if name not in ("target", "pad")}
+        records = np.zeros(last + 1, _INSN)
+        records["pc"][last] = self.base + len(text)
+        columns: dict[str, list[int]] = {
+            name: [] for name in _INSN.names or () if name not in ("handler", "target", "pad")
+        }
+        handlers = []
         group = (0, 0)
         for address, word in walked:
             group = _group_after(word, group)
-            for name, value in self._record(address, word, group).items():
+            handler, record = self._record(address, word, group)
+            handlers.append(handler)
+            for name, value in record.items():
                 columns[name].append(value)
         for name, values in columns.items():
             records[name][:last] = values
-        offsets = records["pc"][:last] + records["imm"][:last].astype(np.uint64) - np.uint64(self.base)
-        targets = offsets >> np.uint64(1)
-        inside = targets < len(index)
-        numbers = np.where(inside, index[np.where(inside, targets, 0)], NOWHERE)
-        numbers = np.where(numbers == NOWHERE, last, numbers).astype(np.uint64)
-        records["target"][:last] = np.uint64(self._insns.addr) + numbers * np.uint64(Insn.size)
+        names = sorted({*handlers, "illegal", "fell_off"})
+        place = {name: number for number, name in enumerate(names)}
+        records["handler"] = [place[name] for name in (*handlers, "fell_off")]
+        records["target"] = last
+        numbers = {address: number for number, (address, _) in enumerate(walked)}
+        targets = (records["pc"][:last] + records["imm"][:last].astype(np.uint64)).tolist()
+        records["target"][:last] = [numbers.get(target & ~1, last) for target in targets]
+        head = json.dumps([names, self.exact]).encode()
+        return len(head).to_bytes(8, "little") + head + records.tobytes()
 
-    def _record(self, address: int, word: int, group: tuple[int, int]) -> dict[str, int]:
-        """The fields of one instruction, but for those that name other instructions.
+    def _record(self, address: int, word: int, group: tuple[int, int]) -> tuple[str, dict[str, int]]:
+        """One instruction's handler and the fields of its record, but for those that name other instructions.
 
         `group` is the element width and group size that the code around it seems to run with: it chooses a dense
         handler, which looks again.
@@ -109,14 +134,7 @@ class Program:
         if found is None or not self._runs(found.row):
             record = dict.fromkeys(("imm", "row", "rd", "rs1", "rs2", "rs3", "rm", "vm", "latency", "occupancy"), 0)
             size = 2 if word & 3 != 3 else 4
-            return record | {
-                "handler": self._handler("illegal"),
-                "pc": address,
-                "word": word,
-                "size": size,
-                "a": 0,
-                "b": 0,
-            }
+            return "illegal", record | {"pc": address, "word": word, "size": size, "a": 0, "b": 0}
         row = found.row
         if row.timing == "csr" and found.imm in _FLAG_REGISTERS:
             self.exact = True
@@ -126,11 +144,11 @@ class Program:
             name = dense_name(row, group[0], registers)
         registers = facts(row).get("registers", registers)
         cycles = -(-registers * VLENB // (self._chip.hart.vector_datapath_bits // 8))
-        return {
-            "handler": self._handler(name), "pc": address, "imm": found.imm, "word": word,
+        return name, {
+            "pc": address, "imm": found.imm, "word": word,
             "row": self._numbers[row], "rd": found.rd, "rs1": found.rs1, "rs2": found.rs2, "rs3": found.rs3,
             "rm": found.rm, "vm": found.vm, "size": found.size, "latency": latency, "occupancy": occupancy,
-            "a": self._code.addr, "b": cycles,
+            "a": 1, "b": cycles,
         }  # fmt: skip
 
     def _dense(self, found: decode.Fields, group: tuple[int, int]) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import mmap
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from mtia.isa import table
 from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
 from mtia.isa.state import Hart
@@ -18,14 +18,12 @@ from .arrays import numpy_type
 from .engine import Interpreter
 from .memory import LS_BASE
 from .noc import link_count
-from .optable import op_of
 from .record import DRAIN, ROOM
 from .state import (
     HART_OFF,
     HARTS,
     MAX_OUTSTANDING,
     NEVER,
-    NO_UNIT,
     Block,
     DramBank,
     Event,
@@ -83,7 +81,6 @@ class Host:
         m.pes = chip.pes
         m.pe = self._region("pes", Pe.size * chip.pes)
         m.events = self._region("events", Event.size * (2 * chip.fi.commands + OTHER_EVENTS) * chip.pes)
-        m.ops = self._region("ops", OpInfo.size * len(table.all()))
         self.regions["dram"] = dram or Region(chip.dram.bytes)
         m.dram = self.regions["dram"].addr
         m.dram_bytes = chip.dram.bytes
@@ -137,19 +134,15 @@ class Host:
             setattr(m, f"{name}_group", group)
             setattr(m, f"{name}_odd", count >> group)
 
-    def set_ops(self, timing: Mapping[str, int], meaning: Mapping[str, int]) -> None:
-        """Fill the table of instructions; the mappings give function addresses by mnemonic."""
-        for n, row in enumerate(table.all()):
-            op = op_of(row)
-            info: Any = OpInfo.view(self.machine.ops + n * OpInfo.size)
-            if op is None:
-                info.unit, info.code = NO_UNIT, 255
-                continue
-            info.unit, info.code, info.operands = op.unit, op.code, len(op.operands)
-            info.local, info.index, info.link = op.local, op.index, op.link
-            info.timing, info.meaning = timing.get(row.name, 0), meaning.get(row.name, 0)
-            for k, (access, field, form) in enumerate(op.operands):
-                info.access[k], info.field[k], info.form[k] = access, field, form
+    def set_ops(self, table: bytes, addresses: Mapping[str, int]) -> None:
+        """Fill the table of instructions: see `optable.table_of`; `addresses` has `timing of …`, `meaning of …`."""
+        start = 8 + int.from_bytes(table[:8], "little")
+        names = json.loads(table[8:start])
+        self.machine.ops = self._region("ops", len(table) - start)
+        self.regions["ops"].bytes(0, len(table) - start)[:] = table[start:]
+        ops = np.frombuffer(self.regions["ops"].bytes(0, len(table) - start), numpy_type(OpInfo))
+        for what in ("timing", "meaning"):
+            ops[what] = [addresses.get(f"{what} of {name}", 0) for name in names]
 
     def pe(self, index: int) -> Any:
         """The state of a PE."""

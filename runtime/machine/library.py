@@ -6,23 +6,25 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from mtia.isa import table
 from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
 from mtia.isa.lang import Fn
-from mtia.isa.xmtia.engines import meanings, timings
 
-from . import hart, loop, memory
+from . import hart, hart_program
 from .engine import Fast, Interpreter, Reference
 from .host import Host, Region
 
-__all__ = ["functions", "handler_address", "make_machine", "prepare"]
-
-_MEANING, _TIMING = "meaning of ", "timing of "
+__all__ = ["decoded", "functions", "handler_address", "make_machine", "operations", "prepare"]
 
 
 @functools.cache
 def functions() -> Mapping[str, Fn]:
     """Every function that the host or the machine reaches by its address."""
+    from mtia.isa.xmtia.engines import meanings, timings
+
+    from . import loop, memory
+
     found: dict[str, Any] = {
         "run_machine": loop.run_machine,
         "run_program": loop.run_program,
@@ -30,9 +32,16 @@ def functions() -> Mapping[str, Fn]:
         "flush_llc": memory.flush_llc,
         "warm_llc": memory.warm_llc,
     }
-    found |= {_MEANING + name: function for name, function in meanings().items()}
-    found |= {_TIMING + name: function for name, function in timings().items()}
+    found |= {f"meaning of {name}": function for name, function in meanings().items()}
+    found |= {f"timing of {name}": function for name, function in timings().items()}
     return found
+
+
+def operations() -> bytes:
+    """The table of instructions for `Host.set_ops`."""
+    from . import optable
+
+    return optable.table_of(table.all())
 
 
 @functools.cache
@@ -45,9 +54,9 @@ def _engine(interpreter: str) -> Interpreter:
 
 
 def prepare() -> None:
-    """Compile the machine's native code into the user's cache, where it is not there yet."""
+    """Compile all of the machine's native code into the user's cache, where it is not there yet."""
     _engine("fast")
-    hart.native()
+    hart.native().load()
 
 
 def handler_address(interpreter: str, name: str) -> int:
@@ -55,13 +64,18 @@ def handler_address(interpreter: str, name: str) -> int:
     return hart.native().addr(name) if interpreter == "fast" else hart.reference_address(name)
 
 
+def decoded(text: bytes, base: int, chip: Chip, interpreter: str, vector: bool) -> hart_program.Program:
+    """A text section ready for the harts of a machine; without `vector`, vector instructions are illegal."""
+    if interpreter == "fast":
+        harts = hart.native()
+        return hart_program.Program(text, base, chip, harts.addr, vector, harts.load, harts.keep)
+    return hart_program.Program(text, base, chip, hart.reference_address, vector)
+
+
 def make_machine(chip: Chip, interpreter: str, dram: Region | None = None) -> Host:
     """A machine that is ready to start harts."""
     engine = _engine(interpreter)
     host = Host(chip, engine, dram)
-    host.set_ops(
-        {name: engine.address(_TIMING + name) for name in timings()},
-        {name: engine.address(_MEANING + name) for name in meanings()},
-    )
+    host.set_ops(engine.keep("ops", operations), engine.addresses())
     host.machine.run_hart = engine.address("run_program")
     return host

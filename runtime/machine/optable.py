@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from mtia.isa.table import Instruction
 from mtia.isa.xmtia.codes import Unit
 
+from .arrays import numpy_type
 from .cp import CP_ACTIONS
 from .state import (
     A_READ,
@@ -19,9 +23,10 @@ from .state import (
     NOT_GLOBAL,
     RECEIVES,
     SENDS,
+    OpInfo,
 )
 
-__all__ = ["Op", "op_of"]
+__all__ = ["Op", "op_of", "table_of"]
 
 _UNITS = {
     "fi.read": Unit.FI_IN,
@@ -73,3 +78,19 @@ def op_of(row: Instruction) -> Op | None:
         index[0] if index else NO_OPERAND,
         _LINKS.get(row.name, NO_LINK),
     )
+
+
+def table_of(rows: Sequence[Instruction]) -> bytes:
+    """The machine's `OpInfo` records by row, functions left out, and before them the rows' names as JSON."""
+    records = np.zeros(len(rows), numpy_type(OpInfo))
+    for row, info in zip(rows, records, strict=True):
+        op = op_of(row)
+        if op is None:
+            info["unit"], info["code"] = NO_UNIT, 255
+            continue
+        info["unit"], info["code"], info["operands"] = op.unit, op.code, len(op.operands)
+        info["local"], info["index"], info["link"] = op.local, op.index, op.link
+        for k, (access, field, form) in enumerate(op.operands):
+            info["access"][k], info["field"][k], info["form"][k] = access, field, form
+    head = json.dumps([row.name for row in rows]).encode()
+    return len(head).to_bytes(8, "little") + head + records.tobytes()

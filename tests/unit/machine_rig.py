@@ -17,6 +17,7 @@ from mtia.runtime.faults import trap_of
 from mtia.runtime.machine import loop
 from mtia.runtime.machine.engine import Fast, Interpreter, Reference
 from mtia.runtime.machine.host import Host
+from mtia.runtime.machine.library import operations
 from mtia.runtime.machine.memory import DRAM_BASE, warm_llc
 from mtia.runtime.machine.state import AT_COMMAND, AT_EXIT, AT_HORIZON, HartControl
 
@@ -103,8 +104,7 @@ class Rig:
             self.engine = Fast(functions, "machine-test", Path(__file__))
         self.host = Host(self.chip, self.engine)
         self.host.machine.run_hart = self.engine.address("run_script")
-        address = self.engine.address
-        self.host.set_ops({n: address(_T + n) for n in timings()}, {n: address(_M + n) for n in meanings()})
+        self.host.set_ops(self.engine.keep("ops", operations), self.engine.addresses())
         self.next = DRAM_BASE
 
     def put(self, array: np.ndarray, align: int = 4096) -> int:

@@ -24,8 +24,8 @@ import mtia.tools
 from mtia.isa import asm, decode
 from mtia.isa.errors import UserError
 from mtia.isa.lang import Library
-from mtia.isa.lang.library import compile_text
 from mtia.isa.lang.llvm_emitter import module_text
+from mtia.isa.lang.objects import Part, compile_text
 from mtia.tools.verify.common import Progress, Report
 from mtia.tools.verify.mutants import KINDS, Mutant, draw, reached, roots
 
@@ -122,14 +122,13 @@ def _order(folder: Path, unit: str, kind: str) -> list[str]:
 def _warm(folder: Path) -> None:
     """Load what every child needs, so that a child starts at once; the reference must not have run here."""
     import pytest  # noqa: F401
-    from mtia.runtime.machine import hart, library
+    from mtia.runtime.machine import library
 
     sys.path.insert(0, str(folder))
-    hart.native()
     library.prepare()
     import xmtia_support
 
-    xmtia_support.library()
+    xmtia_support.library().load()
     roots()
 
 
@@ -182,6 +181,7 @@ def _make(mutant: Mutant) -> bool:
         if mutant.changed & reached(function).keys()
     }
     before = compile_text(module_text(names), quick=True) if names else b""
+    Library.keeps = False  # what is on disk belongs to the unchanged table
     mutant.apply()
     if not names:
         for module in (decode, asm):
@@ -192,7 +192,8 @@ def _make(mutant: Mutant) -> bool:
     after = compile_text(module_text(names), quick=True)
     if before == after:
         return False
-    made = Library(list(names), [after], lambda: names)
+    made = Library(lambda: names, Path(), lambda _: "all", True, None)
+    made.add("all", Part(dict.fromkeys(names, ""), after))
     for library in [thing for thing in gc.get_objects() if isinstance(thing, Library)]:
         _replace(library, made)
     _keep.append(made)
