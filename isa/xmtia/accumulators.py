@@ -7,7 +7,7 @@ from typing import Any
 from mtia.isa.lang import Ptr, f32, fn, i32, i64, local, memset, u8, u32, u64
 from mtia.isa.xmtia.codes import DType, Form
 from mtia.isa.xmtia.elements import is_integer, load_f32
-from mtia.isa.xmtia.simd import convert, reduce
+from mtia.isa.xmtia.simd import convert, reduce, takes
 from mtia.isa.xmtia.state import ChipParams, Operand
 from mtia.isa.xmtia.views import DONE, WRONG_SHAPE, WRONG_SPACE, WRONG_TYPE, at, in_accumulators, in_local, work
 
@@ -65,7 +65,7 @@ def scale(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
     problem = problem_of(acc)
     if problem != 0:
         return problem
-    if acc.dtype != F32 or is_integer(a.dtype):
+    if acc.dtype != F32 or is_integer(a.dtype) or not takes(chip, a.dtype):
         return WRONG_TYPE
     if a.form != LOCAL or a.rows != acc.rows or a.cols != 1:
         return WRONG_SHAPE

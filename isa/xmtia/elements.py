@@ -231,7 +231,7 @@ def _choose(W: Any, table: tuple[tuple[int, Any], ...]) -> Any:
 load_f32 = _choose(
     f32,
     tuple((int(t), _reader(m, f32, get)) for t, (m, get, _) in FLOATS.items())
-    + tuple((int(t), _reader(m, f32, _as_f32(m))) for t, m in INTEGERS.items()),
+    + tuple((int(t), _reader(m, f32, _as_f32(m))) for t, m in (INTEGERS | {DType.U64: i64}).items()),
 )
 load_i64 = _choose(i64, tuple((int(t), _reader(m, i64, _cast(m, i64))) for t, m in INTEGERS.items()))
 load_i32 = _choose(

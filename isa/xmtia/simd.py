@@ -41,7 +41,9 @@ __all__ = [
     "elementwise_command",
     "mask_command",
     "quant_command",
+    "reduce",
     "reduction",
+    "takes",
 ]
 
 FLOATS, INTEGERS = 1, 2  # which sources a function takes

@@ -39,7 +39,7 @@ def _rounding(mantissa: int, exponent: int | None) -> Any:
         if exponent is not None:
             places = fabs(x) * scale
             whole = floor(places)
-            up = select((places - whole) * 16777216.0 > f32(word >> 8), f32(1.0), f32(0.0))
+            up = select((places - whole) * 16777216.0 >= f32(16777216 - (word >> 8)), f32(1.0), f32(0.0))
             value = select(fabs(x) < least, (whole + up) * quantum, value)
         return select(magnitude >= 0x7F800000, x, copysign(value, x))
 

@@ -7,7 +7,7 @@ from mtia.isa.xmtia.codes import Cause, DType
 from mtia.isa.xmtia.state import MAX_RANK, Operand, TileReg
 
 from .events import push_event
-from .hazards import BOUNDS, TYPE, element_bytes, fault
+from .hazards import BOUNDS, FORM, IN_LS, LOCAL, SPACE, TYPE, element_bytes, fault
 from .memory import (
     DRAM_BASE,
     LLS_BASE,
@@ -113,6 +113,18 @@ def check_range(m: Ptr[Machine], g: Ptr[TileReg], indexed: boolean) -> u32:
 
 
 @fn
+def plain(m: Ptr[Machine], o: Ptr[Operand], k: u32) -> boolean:
+    """Whether an operand is a view of local memory; else the trap says what it is."""
+    if o.form != LOCAL:
+        fault(addr(m.trap), FORM, u64(o.form), u64(LOCAL), k)
+        return False
+    if o.space != IN_LS:
+        fault(addr(m.trap), u32(SPACE), u64(o.space), u64(IN_LS), k)
+        return False
+    return True
+
+
+@fn
 def check_dma(m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
     """Check types, shapes and addresses of a DMA and count its rows; a trap cause or 0."""
     g = addr(command.remote)
@@ -126,13 +138,17 @@ def check_dma(m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
     command.rows = rows
     if info.local != NO_OPERAND:
         o = addr(command.operand[info.local])
+        if not plain(m, o, info.local):
+            return m.trap.cause
         if element_bytes(o.dtype) != element_bytes(g.dtype):
             return fault(addr(m.trap), u32(TYPE), u64(o.dtype), u64(g.dtype), info.local)
         if u64(o.rows) != rows or u64(o.cols) != g.size[g.rank - 1]:
             return fault(addr(m.trap), u32(SHAPE), u64(o.rows), rows, info.local)
     if info.index != NO_OPERAND:
         o = addr(command.operand[info.index])
-        if g.rank != 2 or u64(o.rows) < rows:
+        if not plain(m, o, info.index):
+            return m.trap.cause
+        if g.rank != 2 or u64(o.rows) < rows or o.cols != 1:
             return fault(addr(m.trap), u32(SHAPE), u64(o.rows), rows, info.index)
         if o.dtype != I32 and o.dtype != I64:
             return fault(addr(m.trap), u32(TYPE), u64(o.dtype), u64(I32), info.index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, boolean, fn, i64, u8, u32, u64
 from mtia.isa.xmtia.codes import Cause, DType, Form, Space
-from mtia.isa.xmtia.state import TileReg
+from mtia.isa.xmtia.state import MAX_RANK, TileReg
 
 from .state import (
     A_WRITE,
@@ -28,6 +28,8 @@ from .state import (
 LOCAL, IMMEDIATE, GLOBAL = int(Form.LOCAL), int(Form.IMMEDIATE), int(Form.GLOBAL)
 IN_LS, IN_RE = int(Space.LS), int(Space.RE)
 BOUNDS, BUFFER, FORM, TYPE = int(Cause.BOUNDS), int(Cause.BUFFER), int(Cause.FORM), int(Cause.TYPE)
+SHAPE, SPACE = int(Cause.SHAPE), int(Cause.SPACE)
+LEAST, MOST = -(1 << 63), (1 << 63) - 1
 SIZES = sum(dtype.bytes.bit_length() << 4 * dtype for dtype in DType if dtype < 16)
 
 
@@ -176,12 +178,15 @@ def resolve(
         return 0
     if remote == 0:
         return fault(addr(m.trap), FORM, u64(td.form), u64(LOCAL), k)
+    if td.rank == 0 or td.rank > MAX_RANK:
+        return fault(addr(m.trap), SHAPE, u64(td.rank), u64(MAX_RANK), k)
     o.ptr = Ptr[u8](0)
-    o.rows = u32(td.size[0])
-    o.cols = u32(td.size[1])
+    o.lo[0] = LEAST
+    o.hi[0] = MOST
     for d in range(u32(0), u32(2)):
-        o.lo[d] = td.lo[d]
-        o.hi[d] = td.hi[d]
+        if td.rank + d >= 2:
+            o.lo[d] = td.lo[td.rank + d - 2]
+            o.hi[d] = td.hi[td.rank + d - 2]
     return 0
 
 
