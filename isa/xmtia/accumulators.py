@@ -9,7 +9,18 @@ from mtia.isa.xmtia.codes import DType, Form
 from mtia.isa.xmtia.elements import is_integer, load_f32
 from mtia.isa.xmtia.simd import convert, reduce, takes
 from mtia.isa.xmtia.state import ChipParams, Operand
-from mtia.isa.xmtia.views import DONE, WRONG_SHAPE, WRONG_SPACE, WRONG_TYPE, at, in_accumulators, in_local, work
+from mtia.isa.xmtia.views import (
+    DONE,
+    RE,
+    WRONG_FORM,
+    WRONG_SHAPE,
+    WRONG_SPACE,
+    WRONG_TYPE,
+    at,
+    in_local,
+    misplaced,
+    work,
+)
 
 __all__ = ["accumulate", "cycles", "drain", "link_cycles", "load", "rowmax", "rowmin", "scale", "zero"]
 
@@ -20,8 +31,9 @@ LOCAL = int(Form.LOCAL)
 @fn
 def problem_of(acc: Ptr[Operand]) -> u32:
     """Why an operand is no accumulator, or 0."""
-    if not in_accumulators(acc):
-        return WRONG_SPACE
+    problem = misplaced(acc, u32(RE))
+    if problem != 0:
+        return problem
     if acc.dtype != F32 and acc.dtype != I32:
         return WRONG_TYPE
     return DONE
@@ -67,7 +79,9 @@ def scale(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
         return problem
     if acc.dtype != F32 or is_integer(a.dtype) or not takes(chip, a.dtype):
         return WRONG_TYPE
-    if a.form != LOCAL or a.rows != acc.rows or a.cols != 1:
+    if a.form != LOCAL:
+        return WRONG_FORM
+    if a.rows != acc.rows or a.cols != 1:
         return WRONG_SHAPE
     factor = local(f32, 1)
     for r in range(i64(acc.rows)):

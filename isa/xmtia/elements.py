@@ -1,9 +1,9 @@
 """Elements in memory: runs of one row read into f32 or i64 working buffers and written back, for every type.
 
 A run is `n` elements `stride` bytes apart. Reading is exact except for 32- and 64-bit integers read as f32 (rounded to
-nearest even). Writing f32 rounds to nearest even; a float that becomes an integer is truncated and saturates, NaN gives
-0; fp8 saturates to the largest finite value, infinities too; any NaN is written as the type's quiet NaN with the sign
-clear. Writing i64 to a narrower integer keeps the low bits. Subnormals are kept everywhere.
+nearest even); u64 is read as i64. Writing f32 rounds to nearest even; a float that becomes an integer is truncated and
+saturates, NaN gives 0; fp8 saturates to the largest finite value, infinities too; any NaN is written as the type's one
+NaN, with the sign clear. Writing i64 to a narrower integer keeps the low bits. Subnormals are kept everywhere.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ row = extension(
     "[lo, hi) of any dimension make no memory access: a read stores the fill value, a write skips them. Types are not "
     "converted and must have the same size (TYPE); sizes must agree (SHAPE); a transfer outside device memory traps "
     "(BOUNDS), an address that is not a multiple of the chip's DMA alignment too (ALIGN). Data is visible at "
-    "completion.",
+    "completion. The local operands are views of LS (FORM, SPACE).",
     unit="fi",
 )
 

@@ -12,7 +12,7 @@ from mtia.isa.lang import Ptr, Vec, f32, fma, fn, i32, i64, local, splat, u32, u
 from mtia.isa.xmtia.codes import DType
 from mtia.isa.xmtia.elements import load_f32, load_i32, size_of
 from mtia.isa.xmtia.state import ChipParams, Operand
-from mtia.isa.xmtia.views import DONE, WRONG_SHAPE, WRONG_SPACE, WRONG_TYPE, at, in_accumulators, in_local
+from mtia.isa.xmtia.views import DONE, LS, RE, WRONG_SHAPE, WRONG_TYPE, at, misplaced
 
 __all__ = ["cycles", "mma", "mmz"]
 
@@ -233,8 +233,13 @@ def product(zero: u32, chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
     acc = o
     a = o + 1
     b = o + 2
-    if not in_accumulators(acc) or not in_local(a) or not in_local(b):
-        return WRONG_SPACE
+    problem = misplaced(acc, u32(RE))
+    if problem == 0:
+        problem = misplaced(a, u32(LS))
+    if problem == 0:
+        problem = misplaced(b, u32(LS))
+    if problem != 0:
+        return problem
     if a.rows != acc.rows or b.cols != acc.cols or a.cols != b.rows:
         return WRONG_SHAPE
     if rate(chip, a.dtype, b.dtype) == 0:

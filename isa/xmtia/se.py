@@ -48,7 +48,7 @@ MASK_CODE = 8
 TERNARY_CODES = {"fma": (4, 0), "sel": (4, 1), "clamp": (4, 2), "quant": (5, 0), "dequant": (5, 1)}  # funct3, fmt
 NO_BYTES = " An 8-bit integer traps on chips without int8 quantisation (TYPE)."
 SCALED: dict[str, tuple[str, Any]] = {
-    "quant": (" With an 8-bit float d, rint is left out." + NO_BYTES, quant_command),
+    "quant": (" With a float d, rint is left out." + NO_BYTES, quant_command),
     "dequant": (NO_BYTES, dequant_command),
 }
 TIMINGS: dict[str, Any] = {}
@@ -61,10 +61,12 @@ row = extension(
     "computed in f32 and converted to the destination. Conversions round to nearest even, or "
     "stochastically into a destination with flag 1 (elementwise functions and re.drain; chips without it trap, TYPE): "
     "element n, counted row by row, takes the word w = mix(seed + n) and adds to its magnitude as many high bits of w "
-    "as the conversion cuts off (24 below the normal range) before it cuts; mix(x): x ^= x >> 16, x *= 0x7FEB352D, "
-    "x ^= x >> 15, x *= 0x846CA68B, x ^= x >> 16, modulo 2**32. Float to integer truncates "
-    "and saturates, NaN gives 0; fp8 saturates; NaNs become the quiet NaN. u64 is read as i64. A destination may be "
-    "one of its own sources; sources that overlap it otherwise are undefined in order. Functions marked `float` do "
+    "as the conversion cuts off (24 below the normal range of f16 and 8-bit floats) before it cuts; mix(x): "
+    "x ^= x >> 16, x *= 0x7FEB352D, x ^= x >> 15, x *= 0x846CA68B, x ^= x >> 16, modulo 2**32. Only f32 results that "
+    "become f16, bf16 or 8-bit floats are rounded so; an i64 result becomes a float by way of f32, to nearest even. "
+    "Float to integer truncates and saturates, NaN gives 0; 8-bit floats saturate, infinities too. u64 is read as i64, "
+    "also where it becomes f32. A destination may be one of its own sources, seen through the same view; sources that "
+    "overlap it otherwise are undefined in order. Functions marked `float` do "
     "not take all-integer sources, those marked `integer` no floats (TYPE).",
     unit="se",
 )
@@ -109,7 +111,8 @@ for name, code, kind, by_row, text in REDUCTIONS:
 _declare(
     "xm.se.mask d, gd",
     f"{MASK_CODE:07b} 00000 gd 110 d:td 0001011",
-    "d[r, c] = 1 if (r, c) lies in the valid range of gd's last two dimensions (rank 1: columns only), else 0.",
+    "d[r, c] = 1 if (r, c) lies in the valid range [lo, hi) of gd's last two dimensions (rank 1: columns only), else "
+    "0; sizes do not matter.",
     mask_command,
 )
 for code, function in enumerate(TERNARY):

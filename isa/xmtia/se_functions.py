@@ -91,7 +91,7 @@ TERNARY: tuple[Function, ...] = (
     _function("fma", 3, "d = a · b + c, floats rounded once", plain.fma_f, plain.fma_i),
     _function("sel", 3, "d = b if a is not 0, else c; when b and c are integers, a is one", plain.sel_f, plain.sel_i),
     _function("clamp", 3, "d = min(max(a, b), c), by the rules of max and min", plain.clamp_f, plain.clamp_i),
-    _function("quant", 3, "d = rint(a / b) + c: scale b, zero point c; an integer d", plain.quant_f),
+    _function("quant", 3, "d = rint(a / b) + c: scale b, zero point c", plain.quant_f),
     _function("dequant", 3, "d = (a - c) · b, computed in f32", plain.dequant_f),
     _function("scale", 3, "d = a / b + c", plain.scale_f),
 )

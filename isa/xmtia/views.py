@@ -10,8 +10,8 @@ from mtia.isa.xmtia.elements import load_f32, load_i64
 from mtia.isa.xmtia.state import Operand
 
 __all__ = [
-    "CHUNK", "DONE", "WRONG_FORM", "WRONG_INDEX", "WRONG_SHAPE", "WRONG_SPACE", "WRONG_TYPE", "at", "collapse",
-    "fits", "in_accumulators", "in_local", "prepare", "run_f32", "run_i64", "work",
+    "CHUNK", "DONE", "LS", "RE", "WRONG_FORM", "WRONG_INDEX", "WRONG_SHAPE", "WRONG_SPACE", "WRONG_TYPE", "at",
+    "collapse", "fits", "in_local", "misplaced", "prepare", "run_f32", "run_i64", "work",
 ]  # fmt: skip
 
 DONE = 0
@@ -35,13 +35,18 @@ def work(o: Ptr[Operand]) -> u64:
 
 
 @fn
-def in_accumulators(o: Ptr[Operand]) -> boolean:
-    return o.form == int(Form.LOCAL) and o.space == RE
+def in_local(o: Ptr[Operand]) -> boolean:
+    return o.form == int(Form.LOCAL) and o.space == LS
 
 
 @fn
-def in_local(o: Ptr[Operand]) -> boolean:
-    return o.form == int(Form.LOCAL) and o.space == LS
+def misplaced(o: Ptr[Operand], space: u32) -> u32:
+    """Why an operand is no view of this space, or 0."""
+    if o.form != int(Form.LOCAL):
+        return WRONG_FORM
+    if o.space != space:
+        return WRONG_SPACE
+    return DONE
 
 
 @fn

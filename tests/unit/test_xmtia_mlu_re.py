@@ -115,7 +115,7 @@ def test_re_traps_and_clocks() -> None:
     assert run("re.load", f, h) == Cause.SPACE and run("re.load", acc(h), h) == Cause.TYPE
     assert run("re.drain", f, h) == Cause.SPACE and run("re.drain", acc(f), acc(f)) == Cause.SPACE
     assert run("re.load", acc(f), h[:4]) == Cause.SHAPE and run("re.scale", acc(f), h) == Cause.SHAPE
-    assert run("re.scale", acc(f), Tile(h[:, :1], form=Form.GLOBAL)) == Cause.SHAPE
+    assert run("re.scale", acc(f), Tile(h[:, :1], form=Form.GLOBAL)) == Cause.FORM
     assert run("re.rowmax", h, acc(f)) == Cause.SHAPE
     x = np.zeros((64, 64), np.float32)
     assert clocks("re.drain", x, acc(x)) == 4 + 4096 // 64

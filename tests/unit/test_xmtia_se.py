@@ -347,7 +347,7 @@ def test_stochastic_rounding(dtype: DType, shape: tuple[int, int]) -> None:
     normal = np.abs(x) >= 2.0**nearest.minexp
     cut = np.where(normal, 23 - nearest.nmant, 24)
     chance = np.floor(word / 2.0 ** (32 - cut)) / 2.0**cut
-    up = np.where(normal, places - np.floor(places) + chance >= 1, places - np.floor(places) > chance)
+    up = places - np.floor(places) + chance >= 1
     with np.errstate(all="ignore"):
         expected = np.copysign((np.floor(places) + up) * quantum, x).astype(np.float32)
     assert equal_bits(d, store(np.where(np.isnan(x), x, expected), dtype))

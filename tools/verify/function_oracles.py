@@ -53,4 +53,5 @@ def within(y: Array, ulps: float) -> tuple[Array, Array]:
         size = np.abs(y)
         unit = 2.0 ** (np.maximum(np.floor(np.log2(np.where(size > 0, size, 1.0))), -126) - 23)
         slack = np.where(np.isfinite(y) & (y != 0), unit * ulps, 0.0)
-        return tuple(np.copysign(np.maximum(size + s, 0.0), y).astype(np.float32) for s in (-slack, slack))  # type: ignore[return-value]
+        low, high = (np.copysign(np.maximum(size + s, 0.0), y).astype(np.float32) for s in (-slack, slack))
+    return low, high

@@ -112,7 +112,8 @@ def set_tile(
 ) -> Script:  # fmt: skip
     """Give tile register `td` a local view."""
     script.do("xm.td.local", cb | side << 8 | slot << 12 | int(dtype) << 16 | flags << 24, offset, td=td)
-    script.do("xm.td.shape", shape[0] | shape[1] << 32, strides[0] & 0xFFFFFFFF | (strides[1] & 0xFFFFFFFF) << 32, td=td)
+    packed = strides[0] & 0xFFFFFFFF | (strides[1] & 0xFFFFFFFF) << 32
+    script.do("xm.td.shape", shape[0] | shape[1] << 32, packed, td=td)
     return script.do("xm.td.inc", inc, td=td)
 
 

@@ -2,24 +2,38 @@
 
 Random programs of encoded instructions run on the whole machine; the model of `xmtia_model.py` and the statements of
 `xmtia_statements.py` say what they leave in local memory, accumulators and device memory, and every byte is compared.
-A part of the programs runs on the reference interpreter too: same bits, same cycles.
+A part of the programs runs on the reference interpreter too: same bits, same cycles. A case that differs is made again
+alone and printed as its instructions: `--first N --size 1` repeats case N.
 """
 
 from __future__ import annotations
 
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 from mtia.tools.verify.common import Progress, Report
+from mtia.tools.verify.unit_programs import Outcome
 from mtia.tools.verify.xmtia_cases import Batch, Full
 from mtia.tools.verify.xmtia_commands import CASES
 
-__all__ = ["SIZE", "make"]
+__all__ = ["CHIPS", "SIZE", "add_arguments", "make", "run"]
 
-SIZE = 40_000
+SIZE = 200_000
 CHIPS = ("mtia200", "mtia300")
+BATCH = 400  # cases at most in one program
+SLOW = 200  # one case in so many runs on the reference interpreter too
+MOST = 20  # failures after which a campaign ends
 
 
-def make(chip: str, seed: int, numbers: list[int]) -> tuple[Batch, int]:
-    """A batch of the cases with these numbers, and how many of them it has."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the campaign's own options."""
+    parser.add_argument("--first", type=int, default=0, help="the number of the first case (0)")
+
+
+def make(chip: str, seed: int, numbers: Sequence[int]) -> tuple[Batch, int]:
+    """A program of the cases with these numbers, and how many of them it has."""
     batch = Batch(chip, np.random.default_rng(seed))
     names = list(CASES)
     for done, number in enumerate(numbers):
@@ -28,6 +42,66 @@ def make(chip: str, seed: int, numbers: list[int]) -> tuple[Batch, int]:
             batch.start(name, np.random.default_rng((seed, number)))
             CASES[name](batch)
         except Full:
-            batch.cases = batch.cases[:done]
-            return batch, done
+            return batch, max(done, 1)
     return batch, len(numbers)
+
+
+def run(seed: int, size: int, progress: Progress, first: int = 0) -> Report:
+    """Run `size` cases, half on each chip."""
+    report = Report("xmtia", seed, size)
+    counts: Counter[str] = Counter()
+    done = 0
+    for n, chip in enumerate(CHIPS):
+        last = first + (size + 1 - n) // 2
+        number = first
+        while number < last and len(report.failures) < MOST:
+            number += _batch(report, counts, chip, seed, range(number, min(number + BATCH, last)))
+            progress(done + number - first, size)
+        done += last - first
+    report.counts = {"cases": counts.total() - counts["reference"], "commands": len(CASES)}
+    report.counts["cases on the reference too"] = counts["reference"]
+    return report
+
+
+def _batch(report: Report, counts: Counter[str], chip: str, seed: int, numbers: range) -> int:
+    """Run one program; returns how many cases it had."""
+    batch, taken = make(chip, seed, numbers)
+    try:
+        outcome = batch.run()
+        wrong = batch.differences(outcome)
+        if wrong:
+            report.failures += [_alone(chip, seed, numbers[max(n, 0)]) for n in wrong if n < taken]
+        counts.update(case.name for case in batch.cases[:taken])
+    finally:
+        batch.release()
+    for number in numbers[:taken]:
+        if number % SLOW == 0:
+            counts["reference"] += 1
+            report.failures += _on_both(chip, seed, number)
+    return taken
+
+
+def _alone(chip: str, seed: int, number: int) -> str:
+    """A case in words, run by itself."""
+    batch, _ = make(chip, seed, [number])
+    try:
+        outcome = batch.run()
+        how = "differs" if batch.differences(outcome) else "differs only among others"
+        trap = f"\n  {outcome.trap}" if outcome.trap else ""
+        return f"{chip} --seed {seed} --first {number}: {how}{trap}\n  " + "\n  ".join(batch.log)
+    finally:
+        batch.release()
+
+
+def _on_both(chip: str, seed: int, number: int) -> list[str]:
+    """Run a case on both interpreters; what is not the same."""
+    batch, _ = make(chip, seed, [number])
+    try:
+        fast: Outcome = batch.run()
+        slow = batch.run("reference")
+    finally:
+        batch.release()
+    same = fast.cycles == slow.cycles and (fast.ls == slow.ls).all() and (fast.acc == slow.acc).all()
+    if same and str(fast.trap) == str(slow.trap):
+        return []
+    return [f"{chip} --seed {seed} --first {number}: the interpreters differ: {fast.cycles}, {slow.cycles} cycles"]

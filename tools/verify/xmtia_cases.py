@@ -7,7 +7,6 @@ has as many cases as local memory holds. Cases do not wait for each other unless
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from mtia.isa import table
@@ -85,8 +84,8 @@ class Batch:
 
     def do(self, name: str, rs1: int | None = None, rs2: int | None = None, **fields: int) -> None:
         """Issue an instruction, on the machine and in the model."""
-        self.log.append(" ".join([name, *(f"{k}={v}" for k, v in fields.items()),
-                                  *(f"{k}={v:#x}" for k, v in (("rs1", rs1), ("rs2", rs2)) if v is not None)]))  # fmt: skip
+        given = [f"{k}={v:#x}" for k, v in (("rs1", rs1), ("rs2", rs2)) if v is not None]
+        self.log.append(" ".join([name, *(f"{k}={v}" for k, v in fields.items()), *given]))
         self.script.do(name, rs1, rs2, **fields)
         self.hart.execute(name, rs1 or 0, rs2 or 0, **fields)
 

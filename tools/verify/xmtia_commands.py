@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from mtia.isa.chip import Chip
 from mtia.isa.xmtia.codes import DType, Flag, Space
+from mtia.tools.verify.function_oracles import LUT_BASES
 from mtia.tools.verify.xmtia_cases import Batch, Tile
 from mtia.tools.verify.xmtia_statements import BINARY, NONLINEAR, PAIRS, REDUCED, TERNARY, UNARY, dpe_rate
 from mtia.tools.verify.xmtia_values import FLOATS, INTEGERS, has_type
@@ -114,7 +115,7 @@ def reduction(name: str, by_row: bool) -> Callable[[Batch], None]:
     def case(batch: Batch) -> None:
         rows, cols = shape(batch)
         kind = pick(batch, (*FLOATS, *INTEGERS))
-        a = batch.tile(kind, (rows, cols), space=Space.RE if kind is DType.F32 and batch.rng.random() < 0.2 else Space.LS)
+        a = move_source(batch, kind, (rows, cols))
         d = batch.tile(pick(batch, (*FLOATS, *INTEGERS)), (rows, 1) if by_row else (1, cols), source=False)
         repeat(batch, f"xm.se.{name}", {"d": d, "a": a}, d)
 
@@ -285,12 +286,13 @@ def queries(batch: Batch) -> None:
         batch.ask("xm.rdinfo", k=item)
 
 
-PLAIN = {name: (count, pair) for count, group in ((1, UNARY), (2, BINARY), (3, TERNARY)) for name, pair in group.items()}
+GROUPS = ((1, UNARY), (2, BINARY), (3, TERNARY))
+PLAIN = {name: (count, pair) for count, group in GROUPS for name, pair in group.items()}
 CASES: dict[str, Callable[[Batch], None]] = {
     **{f"xm.se.{name}": elementwise(name, count, pair[0] is not None, pair[1] is not None)
        for name, (count, pair) in PLAIN.items()},
     **{f"xm.se.{name}": elementwise(name, 2 if name == "pow" else 1, True, False, loose=True) for name in NONLINEAR},
-    **{f"xm.se.lut.{name}": elementwise(f"lut.{name}", 1, True, False) for name in ("exp", "tanh", "sigm", "gelu", "log")},
+    **{f"xm.se.lut.{name}": elementwise(f"lut.{name}", 1, True, False) for name in LUT_BASES},
     **{f"xm.se.{name}": reduction(name, by_row) for name, _, by_row in REDUCED},
     **{f"xm.se.mask.{name}": affine(f"mask.{name}") for name in ("lt", "le", "eq", "ne", "gt", "ge")},
     "xm.se.iota": affine("iota"), "xm.se.mask": mask,

@@ -275,7 +275,7 @@ def table_form(name: str) -> Callable[[Array], Array]:
             return (linear(t - n).astype(np.float64) * np.exp2(n.astype(np.float64))).astype(f32)
         if name == "log":
             mantissa, exponent = np.frexp(np.where(x > 0, x, f32(1)).astype(np.float64))
-            y = fma32(f32(1) * (exponent - 1).astype(f32), np.full_like(x, np.log(2.0)), linear((2 * mantissa).astype(f32)))
+            y = fma32((exponent - 1).astype(f32), np.full_like(x, np.log(2.0)), linear((2 * mantissa).astype(f32)))
             y = np.where(x > 0, np.where(np.isinf(x), x, y), np.where(x == 0, f32(-np.inf), f32(np.nan)))
             return np.where(np.isnan(x), x, y)
         if name == "gelu":
@@ -438,8 +438,8 @@ def dpe_rate(chip: Chip, a: DType, b: DType) -> int:
 def product(zero: bool) -> Statement:
     def statement(chip: Chip, operands: Sequence[Operand]) -> Result:
         acc, a, b = operands
-        need(acc.space == Space.RE, Cause.SPACE)
-        need(all(o.form == Form.LOCAL and o.space == Space.LS for o in (a, b)), Cause.SPACE)
+        need(all(o.form == Form.LOCAL for o in operands), Cause.FORM)
+        need(acc.space == Space.RE and a.space == b.space == Space.LS, Cause.SPACE)
         need(acc.shape == (a.shape[0], b.shape[1]) and a.shape[1] == b.shape[0], Cause.SHAPE)
         need(dpe_rate(chip, a.dtype, b.dtype) > 0, Cause.TYPE)
         whole = a.dtype in INTEGERS
@@ -457,7 +457,8 @@ def product(zero: bool) -> Statement:
 
 
 def accumulator(acc: Operand) -> None:
-    need(acc.form == Form.LOCAL and acc.space == Space.RE, Cause.SPACE)
+    need(acc.form == Form.LOCAL, Cause.FORM)
+    need(acc.space == Space.RE, Cause.SPACE)
     need(acc.dtype in (DType.F32, DType.I32), Cause.TYPE)
 
 
@@ -489,7 +490,8 @@ def re_scale(chip: Chip, operands: Sequence[Operand]) -> Result:
     acc, factor = operands
     accumulator(acc)
     need(acc.dtype is DType.F32 and factor.dtype in FLOATS and has_type(chip, factor.dtype), Cause.TYPE)
-    need(factor.form == Form.LOCAL and factor.shape == (acc.shape[0], 1), Cause.SHAPE)
+    need(factor.form == Form.LOCAL, Cause.FORM)
+    need(factor.shape == (acc.shape[0], 1), Cause.SHAPE)
     with np.errstate(all="ignore"):
         return from_f32(as_f32(acc.raw, DType.F32) * as_f32(factor.raw, factor.dtype), DType.F32)
 

@@ -136,8 +136,7 @@ def stochastic(x: Array, dtype: DType, seed: int) -> Array:
         places = size / 2.0 ** (np.where(normal, exponent, least) - mantissa)
         cut = np.where(normal | (dtype is DType.BF16), 23 - mantissa, 24)
         chance = np.floor(word / 2.0 ** (32 - cut)) / 2.0**cut
-        up = np.where(normal | (dtype is DType.BF16), places - np.floor(places) + chance >= 1,
-                      places - np.floor(places) > chance)  # fmt: skip
+        up = places - np.floor(places) + chance >= 1
         rounded = (np.floor(places) + up) * 2.0 ** (np.where(normal, exponent, least) - mantissa)
         rounded = np.where(np.isfinite(x), np.copysign(rounded, x), x)
     return from_f32(rounded.astype(np.float32), dtype)
@@ -189,4 +188,4 @@ def random_elements(rng: np.random.Generator, dtype: DType, shape: tuple[int, ..
 
 def has_type(chip: Chip, dtype: DType) -> bool:
     """Whether the SIMD engine of a chip has a type."""
-    return dtype in INTEGERS or (dtype in FLOATS and (chip.se.fp8 or dtype not in LARGEST))
+    return dtype in INTEGERS or (dtype in FLOATS and (bool(chip.se.fp8) or dtype not in LARGEST))

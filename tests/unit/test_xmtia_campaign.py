@@ -1,0 +1,34 @@
+"""A sample of `mtiac verify xmtia`, and that no command is without its numpy statement."""
+
+from __future__ import annotations
+
+import pytest
+from mtia.isa import table
+from mtia.tools.verify import xmtia
+from mtia.tools.verify.xmtia_commands import CASES
+from mtia.tools.verify.xmtia_model import CONTROL, statements
+
+NAMES = {row.name for row in table.all() if row.name.startswith("xm.")}
+ELSEWHERE = {"xm.re.send", "xm.re.recv", "xm.barrier", "xm.exit"}  # cases of more than one hart
+
+
+def test_every_command_has_a_numpy_statement() -> None:
+    assert statements() == NAMES
+
+
+def test_every_command_is_in_a_case() -> None:
+    seen: set[str] = set()
+    for chip in xmtia.CHIPS:
+        for number in range(0, 600, 40):
+            batch, _ = xmtia.make(chip, 5, range(number, number + 40))
+            batch.release()
+            seen |= {line.split()[0] for line in batch.log}
+    assert set(CASES) | set(CONTROL) - ELSEWHERE <= seen
+    assert NAMES - seen <= ELSEWHERE
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_sample_of_the_campaign(seed: int) -> None:
+    report = xmtia.run(seed=seed, size=1200, progress=lambda done, total: None)
+    assert report.failures == []
+    assert report.counts["cases"] == 1200 and report.counts["cases on the reference too"] >= 4
