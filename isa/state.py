@@ -1,13 +1,13 @@
 """The state of a hart and a decoded instruction, as meanings and the machine see them.
 
 Memory. A meaning never touches memory except through `reach`, which turns an address range into a host pointer. Local
-memory (LS) is always reachable (with a shadow: to be read, only where it has been written; the machine finds such an
-address in the request and traps). Anything else is not: `reach` writes the request into `Hart.want_*` and returns 0,
-and the meaning returns `EXTERNAL` without having changed anything else (vector instructions that go element by
-element have set `vstart` to the element). The machine then times the access, sets `grant_base`, `grant_size`,
-`grant_ptr` to the range's host memory and executes the same instruction again; the grant is good for one `reach`. A
-range that does not exist is a trap with cause `LOAD_FAULT` or `STORE_FAULT` at `want_addr`. Instructions are atomic:
-an AMO reads and writes through one grant.
+memory (LS) is always reachable; with a shadow, to be read only where it has been written, and only in blocks that no
+command in a queue names (the machine finds such an address in the request, and grants it or traps). Anything else is
+not: `reach` writes the request into `Hart.want_*` and returns 0, and the meaning returns `EXTERNAL` without having
+changed anything else (vector instructions that go element by element have set `vstart`). The machine then times the
+access, sets `grant_base`, `grant_size`, `grant_ptr` to the range's host memory and executes the same instruction
+again; the grant is good for one `reach`. A range that does not exist is a trap with cause `LOAD_FAULT` or
+`STORE_FAULT` at `want_addr`. Instructions are atomic: an AMO reads and writes through one grant.
 
 Control flow. See `table.Flow`: `Insn.pc` and `Insn.size` give the link address, targets are `pc + imm`, indirect
 jumps return the target.
@@ -19,12 +19,12 @@ then arithmetic takes the exact path that also collects flags.
 
 from __future__ import annotations
 
-from mtia.isa.lang import Array, Ptr, Struct, boolean, fn, i64, likely, memset, struct, u8, u32, u64, unlikely
+from mtia.isa.lang import Array, Ptr, Struct, boolean, fn, i64, likely, memset, struct, u8, u16, u32, u64, unlikely
 
 __all__ = [
     "AMO", "BREAKPOINT", "CONDITIONAL", "DUMP", "ECALL", "EXTERNAL", "FIRST", "ILLEGAL", "LOAD_FAULT",
-    "LOAD_MISALIGNED", "OK", "READ", "RESERVE", "STORE_FAULT", "STORE_MISALIGNED", "VLEN", "VLENB", "WRITE", "Hart",
-    "Insn", "reach", "reach_first",
+    "LOAD_MISALIGNED", "OK", "READ", "RESERVE", "STORE_FAULT", "STORE_MISALIGNED", "VLEN", "VLENB", "WATCH_SHIFT",
+    "WRITE", "Hart", "Insn", "reach", "reach_first",
 ]  # fmt: skip
 
 VLEN = 512  # hardware.md §2.2: the vector extension is 64 bytes wide
@@ -45,6 +45,7 @@ EXTERNAL = 0x100  # not a trap: the machine must grant `want_*`, then execute th
 # want_kind. FIRST is a read of which less may be granted, down to nothing (`grant_ptr` 0): `reach_first`. RESERVE and
 # CONDITIONAL are the accesses of load-reserved and store-conditional.
 READ, WRITE, AMO, FIRST, RESERVE, CONDITIONAL = range(6)
+WATCH_SHIFT = 6  # log2 of the bytes of local memory that are watched together
 ONES = 0x0101_0101_0101_0101  # the shadow of eight written bytes
 
 
@@ -119,7 +120,8 @@ class Hart(Struct):
     machine: u64  # host address of the machine's own state
     unit: u64  # host address of the command processor's state for this hart
     watch: u64  # host address of what a profiler knows of this hart (the machine's)
-    reserved: Array[u64, 7]  # makes the size a multiple of 64, so that in an array of harts v stays aligned
+    ls_watch: u64  # host address of the counts of commands by block of LS (`watched`); 0 = unchecked
+    reserved: Array[u64, 6]  # makes the size a multiple of 64, so that in an array of harts v stays aligned
 
 
 @fn
@@ -133,9 +135,45 @@ def all_written(shadow: u64, size: u64) -> boolean:
     return low == ONES
 
 
+@fn
+def changes(kind: u32) -> boolean:
+    """Whether an access of this kind writes."""
+    return kind == WRITE or kind == AMO or kind == CONDITIONAL
+
+
+@fn
+def watched(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
+    """Whether a command that the hart has not waited for writes (for a write: or reads) a block of these bytes.
+
+    `Hart.ls_watch` counts such commands by block, first those that write, then those that read.
+    """
+    writes = Ptr[u16](h.ls_watch)
+    reads = writes + (h.ls_size >> WATCH_SHIFT)
+    found = u16(0)
+    for block in range(inside >> WATCH_SHIFT, (inside + size + ((1 << WATCH_SHIFT) - 1)) >> WATCH_SHIFT):
+        found |= writes[block]
+        if changes(kind):
+            found |= reads[block]
+    return found != 0
+
+
+@fn
+def free_of_commands(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
+    """Whether no command is in the way of an access to local memory, or the machine has granted it."""
+    if h.ls_watch == 0 or likely(not watched(h, inside, size, kind)):
+        return True
+    if h.grant_size != size or h.grant_base != h.ls_base + inside:
+        return False
+    h.grant_size = 0
+    return True
+
+
 @fn(inline="never")
-def shadowed(shadow: u64, size: u64, kind: u32) -> boolean:
-    """Note a write, or say whether what is read has been written."""
+def shadowed(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
+    """Whether an access to local memory is in order; notes a write."""
+    if not free_of_commands(h, inside, size, kind):
+        return False
+    shadow = h.ls_shadow + inside
     if kind == WRITE:
         memset(Ptr[u8](shadow), 1, size)
         return True
@@ -147,7 +185,7 @@ def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
     """Return the host address of `size` bytes at `address`, or 0 after writing the request into `want_*`."""
     inside = address - h.ls_base
     if inside < h.ls_size and size <= h.ls_size - inside:
-        if likely(h.ls_shadow == 0) or shadowed(h.ls_shadow + inside, size, kind):
+        if likely(h.ls_shadow == 0) or shadowed(h, inside, size, kind):
             return h.ls_ptr + inside
         h.want_addr = address
         h.want_size = u32(size)
@@ -181,6 +219,11 @@ def reach_first(h: Ptr[Hart], address: u64, size: u64, got: Ptr[u64]) -> u64:
         got[0] = min(size, h.ls_size - inside)
         if h.ls_shadow != 0:
             got[0] = written_bytes(h.ls_shadow + inside, got[0])
+            if not free_of_commands(h, inside, got[0], u32(FIRST)):
+                h.want_addr = address
+                h.want_size = u32(got[0])
+                h.want_kind = FIRST
+                return 0
         return h.ls_ptr + inside
     if h.grant_size != 0 and address == h.grant_base:
         if h.grant_ptr != 0:

@@ -5,33 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mtia.isa.state import FIRST, READ, RESERVE
 from mtia.isa.xmtia.codes import Cause, DType
+from mtia.runtime.checks import DeviceRead
 from mtia.runtime.elf import Program
 from mtia.runtime.machine.memory import LS_BASE
 from mtia.runtime.machine.state import (
     BAD_SIZE,
     BAD_SLOTS,
-    DONE,
-    HART_STATES,
-    HARTS,
+    IN_ACCUMULATORS,
+    IN_PADDING,
     NO_DETAIL,
     NO_UNIT,
-    RING_MASK,
     STUCK,
     TOO_LONG,
+    TOO_MANY,
     UNDEFINED,
     UNIT_NAMES,
-    UNIT_STATES,
-    UNITS,
-    WAIT_POP,
-    WAIT_PUSH,
-    WAIT_QUEUE,
-    WAIT_READ,
-    WAIT_UNITS,
-    WAIT_WRITE,
 )
+from mtia.runtime.waits import circle, summary, waits
 
-__all__ = ["MachineTrap", "Trap", "trap_of"]
+__all__ = ["MachineTrap", "Trap", "device_reads", "trap_of"]
 
 _RISCV = {
     0: "misaligned instruction address",
@@ -119,6 +113,8 @@ def _message(t: Any) -> str:
         return _RISCV[t.cause] + (f"{where} at {t.value:#x}" if t.cause in (4, 5, 6, 7) else "")
     if t.cause in _GENERAL and t.detail == NO_DETAIL:
         return _GENERAL[t.cause]
+    if t.cause == Cause.SHAPE and t.detail == TOO_MANY:
+        return f"a tile has at most {t.limit} elements, not {t.value}"
     operand = f"operand {t.detail + 1}"
     texts = {
         Cause.BOUNDS: f"{operand} reaches outside its memory: {t.value:#x} of {t.limit:#x}",
@@ -128,10 +124,47 @@ def _message(t: Any) -> str:
         Cause.SHAPE: f"{operand}: {t.value} rows, {t.limit} needed, or the columns differ",
         Cause.SPACE: _GENERAL[Cause.SPACE],
         Cause.ALIGN: f"DMA address {t.value:#x} is not a multiple of {t.limit}",
-        Cause.UNWRITTEN: f"local memory at {LS_BASE + t.value:#x} is read, but nothing was written there",
+        Cause.UNWRITTEN: f"{_place(t)} is read, but nothing was written there",
         Cause.DEADLOCK: f"harts meet at different barriers, {t.value} and {t.limit}",
     }
     return texts.get(t.cause, f"cause {t.cause}")
+
+
+def _place(t: Any) -> str:
+    """Where an unwritten byte is."""
+    if t.detail == IN_ACCUMULATORS:
+        return f"the accumulator at byte {t.value:#x} of RE"
+    return f"local memory at {LS_BASE + t.value:#x}"
+
+
+def _race(t: Any, host: Any, program: Program | None) -> tuple[str, str]:
+    """The message of a race, and a line about the access that was there first."""
+    in_re, writes = t.detail >> 1, t.detail & 1
+    base = 0 if in_re else LS_BASE
+    where = f"{'RE bytes' if in_re else 'local memory'} {base + t.value:#x} to {base + t.limit - 1:#x}"
+    mine = "touches"
+    if t.unit == NO_UNIT:
+        mine = "reads" if int(host.registers["want_kind"][t.pe, t.hart]) in (READ, FIRST, RESERVE) else "writes"
+    other = f"{UNIT_NAMES[t.other_unit]} of hart {t.other_hart}"
+    who = f"hart {t.hart}" if t.unit == NO_UNIT else f"{UNIT_NAMES[t.unit]} of hart {t.hart}"
+    verb = "writes" if writes else "reads"
+    source = program.source(t.other_pc) if program else None
+    word = _word(program, t.other_pc)
+    first = f"first: PE {t.pe}, {other}, pc {t.other_pc:#x}" + (f", {_disassembled(word)}" if word else "")
+    first += f" ({source[0]}:{source[1]})" if source else ""
+    return f"race: {who} {mine} {where}, which {other} {verb}; neither waits for the other", first
+
+
+def _outside(t: Any, host: Any) -> str:
+    """Where an access lies that no buffer holds."""
+    rows = host.area_rows
+    below = [row for row in rows if row["start"] <= t.value] if rows is not None else []
+    if not below:
+        return f"device memory at {t.value:#x} lies outside every buffer"
+    start, size = int(below[-1]["start"]), int(below[-1]["size"])
+    buffer = f"the end of the buffer of {size} bytes at {start:#x}"
+    what = "is written, in the padding" if t.detail == IN_PADDING else "lies outside every buffer"
+    return f"device memory at {t.value:#x} {what}, {t.value - start - size} bytes past {buffer}"
 
 
 def trap_of(ended: int, host: Any, program: Program | None) -> Trap:
@@ -142,101 +175,57 @@ def trap_of(ended: int, host: Any, program: Program | None) -> Trap:
     if ended == TOO_LONG:
         return _stopped(RUNAWAY, f"the program ran longer than {m.limit} cycles", host, program)
     t = m.trap
-    source = program.source(t.pc) if program else None
-    return Trap(
-        _name(t.cause),
-        _message(t),
-        t.pe,
-        t.hart,
-        UNIT_NAMES[t.unit] if t.unit != NO_UNIT else None,
-        t.pc,
-        t.word,
-        t.time,
-        source[0] if source else None,
-        source[1] if source else None,
-    )
+    message = _message(t)
+    details: tuple[str, ...] = ()
+    if t.cause == Cause.RACE:
+        message, first = _race(t, host, program)
+        details = (first,)
+    elif t.cause == Cause.OUTSIDE:
+        message = _outside(t, host)
+    file, line = _source(program, t.pc)
+    unit = UNIT_NAMES[t.unit] if t.unit != NO_UNIT else None
+    return Trap(_name(t.cause), message, t.pe, t.hart, unit, t.pc, t.word, t.time, file, line, details)
 
 
-@dataclass(frozen=True)
-class _Wait:
-    """Who waits for what, and the instruction it stands at."""
-
-    pe: int
-    hart: int
-    unit: str | None
-    why: str
-    pc: int
-
-    def text(self, program: Program | None) -> str:
-        who = f"{self.unit} of hart {self.hart}" if self.unit else f"hart {self.hart}"
-        source = program.source(self.pc) if program else None
-        return f"PE {self.pe} {who} waits: {self.why}" + (f" ({source[0]}:{source[1]})" if source else "")
+def device_reads(host: Any, program: Program | None) -> tuple[DeviceRead, ...]:
+    """What the checks of device memory have counted."""
+    rows, found = host.area_rows, []
+    for row in rows[(rows["unwritten"]["bytes"] > 0) | (rows["past"]["bytes"] > 0)]:
+        for padding, entry in enumerate((row["unwritten"], row["past"])):
+            if entry["bytes"]:
+                unit = UNIT_NAMES[entry["unit"]] if entry["unit"] != NO_UNIT else None
+                start, size, pc = int(row["start"]), int(row["size"]), int(entry["pc"])
+                count, address, pe, hart = (int(entry[name]) for name in ("bytes", "address", "pe", "hart"))
+                place = _source(program, pc)
+                found.append(DeviceRead(start, size, bool(padding), count, address, pe, hart, unit, pc, *place))
+    return tuple(found)
 
 
-def _stopped(cause: str, message: str, host: Any, program: Program | None, limit: int = 16) -> Trap:
-    """A trap that no instruction caused: it names the first that waits, and lists the others of the first PEs."""
-    waits = [wait for index in range(host.chip.pes) for wait in _pe_waits(host, index)]
-    details = [wait.text(program) for wait in waits[:limit]]
-    if len(waits) > limit:
-        details.append(f"… and {len(waits) - limit} more")
-    if not waits:
+def _source(program: Program | None, pc: int) -> tuple[str | None, int | None]:
+    """File and line of an instruction, where they are known."""
+    return (program.source(pc) if program else None) or (None, None)
+
+
+def _stopped(cause: str, message: str, host: Any, program: Program | None) -> Trap:
+    """A trap that no instruction caused: it names the first that waits, the others in further lines, and the circle."""
+    found = waits(host, running=cause == RUNAWAY)
+    details = summary(found, program)
+    around = circle(found) if cause != RUNAWAY else []
+    if around:
+        several = len({who.pe for who in around}) > 1
+        details.append("circle: " + " -> ".join(f"PE {who.pe} {who}" if several else str(who) for who in around))
+    if not found:
         return Trap(cause, message, time=host.machine.time)
-    first = waits[0]
-    file, line = (program.source(first.pc) if program else None) or (None, None)
-    word = _word(program, first.pc) if program else None
-    where = (first.pe, first.hart, first.unit, first.pc)
-    return Trap(cause, message, *where, word, host.machine.time, file, line, tuple(details))
+    first = found[0]
+    where = (first.who.pe, first.who.hart, first.who.unit, first.pc)
+    place = _source(program, first.pc)
+    return Trap(cause, message, *where, _word(program, first.pc), host.machine.time, *place, tuple(details))
 
 
-def _word(program: Program, pc: int) -> int | None:
+def _word(program: Program | None, pc: int) -> int | None:
     """The instruction at an address of the program's text."""
-    at = pc - program.text_base
-    if not 0 <= at < len(program.text):
+    if program is None or not 0 <= pc - program.text_base < len(program.text):
         return None
+    at = pc - program.text_base
     size = 4 if program.text[at] & 3 == 3 else 2
     return int.from_bytes(program.text[at : at + size], "little")
-
-
-def _pe_waits(host: Any, index: int) -> list[_Wait]:
-    pe, waits = host.pe(index), []
-    for hart in range(HARTS):
-        control = pe.harts[hart]
-        if WAIT_QUEUE <= control.state < DONE:
-            why = HART_STATES[control.state] + _reason(pe, control)
-            waits.append(_Wait(index, hart, None, why, int(host.registers["pc"][index, hart])))
-    for n in range(HARTS * UNITS):
-        channel = pe.channels[n]
-        if channel.started != channel.issued:
-            command = channel.ring[channel.started & RING_MASK]
-            why = _command_waits(pe, command)
-            waits.append(_Wait(index, n // UNITS, UNIT_NAMES[n % UNITS], why, command.pc))
-    return waits
-
-
-def _reason(pe: Any, control: Any) -> str:
-    """What a hart's wait is about."""
-    if control.state in (WAIT_PUSH, WAIT_POP, WAIT_READ, WAIT_WRITE):
-        return f" of {_cb(pe, control.arg)}"
-    if control.state == WAIT_QUEUE:
-        return f" of {UNIT_NAMES[control.arg % UNITS]}"
-    if control.state == WAIT_UNITS:
-        busy = [UNIT_NAMES[n % UNITS] for n in range(HARTS * UNITS) if pe.channels[n].retired != pe.channels[n].issued]
-        return f" for {', '.join(busy)}"
-    return ""
-
-
-def _cb(pe: Any, index: int) -> str:
-    cb = pe.cbs[index]
-    return f"cb{index % 16} of hart {index // 16} (pushed {cb.pushed}, popped {cb.popped}, {cb.slots} slots)"
-
-
-def _command_waits(pe: Any, command: Any) -> str:
-    for k in range(command.operands):
-        w = command.wait[k]
-        if w.kind:
-            what = "element" if w.kind == 1 else "space"
-            return f"{what} check of operand {k + 1}, slot {w.number} of {_cb(pe, w.cb)}"
-    for c in range(HARTS * UNITS):
-        if pe.channels[c].retired < command.need[c]:
-            return f"command {command.need[c]} of {UNIT_NAMES[c % UNITS]}, hart {c // UNITS}"
-    return UNIT_STATES[0]

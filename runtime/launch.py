@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
 from mtia.isa.xmtia.codes import Info
 from mtia.runtime import counters, elf, profile, trace
+from mtia.runtime.checks import DeviceRead, checks_of
 from mtia.runtime.device import Buffer, Device
 from mtia.runtime.elf import Program
-from mtia.runtime.faults import MachineTrap, Trap, trap_of
+from mtia.runtime.faults import MachineTrap, Trap, device_reads, trap_of
 from mtia.runtime.machine import hart_program
 from mtia.runtime.machine.host import Host
 from mtia.runtime.machine.library import decoded
@@ -37,13 +38,17 @@ DEFAULT_LIMIT = 20_000_000_000  # cycles
 
 @dataclass(frozen=True)
 class LaunchResult:
-    """What a launch did: clocks from the doorbell to the end, what was counted, and a trap or None."""
+    """What a launch did: clocks from the doorbell to the end, what was counted, and a trap or None.
+
+    `device_reads` are reads of device memory that nothing had written, and of padding, by buffer (check `buffers`).
+    """
 
     chip: Chip
     cycles: int
     counted: counters.Snapshot = field(repr=False)
     trap: Trap | None
     launch_cycles: int = 0  # of them before the first instruction
+    device_reads: tuple[DeviceRead, ...] = ()
 
     @property
     def time_us(self) -> float:
@@ -74,7 +79,7 @@ def launch(
     interpreter: str = "fast",
     limit: int | None = None,
     trace_file: str | Path | None = None,
-    strict: bool = True,
+    strict: bool | Iterable[str] = True,
     observer: Observer | None = None,
 ) -> LaunchResult:
     """Run a program over a grid on all PEs of the device.
@@ -82,9 +87,9 @@ def launch(
     `cores` is the number of harts per PE (default: what the program was made for). `state` is `cold` (empty LLC; dirty
     lines are written back inside the timed region) or `llc` (buffers given as arguments are resident). `start` is
     `first` (the device is idle) or `replace` (behind another launch, which hid the fetch of the work descriptor).
-    `limit` is the number of cycles after which a runaway program is stopped. `strict` traps on local memory read before
-    it is written. An `observer` (such as `profile.Recorder`) follows the run; a `trace_file` is written by one. Neither
-    changes a cycle.
+    `limit` is the number of cycles after which a runaway program is stopped. `strict` says which of the checks
+    of `checks.CHECKS` are on: all, none, or those named. An `observer` (such as `profile.Recorder`) follows the run; a
+    `trace_file` is written by one. Neither changes a cycle.
     """
     if not isinstance(program, Program):
         program = elf.load(program)
@@ -104,7 +109,9 @@ def launch(
         raise UserError(f"cores must be 1 to {device.chip.hart.count}, not {harts}")
     host = device.machine(interpreter)
     host.reset()
-    host.strict(strict)
+    checks = checks_of(strict)
+    host.strict("unwritten" in checks, "races" in checks)
+    host.areas(device.areas(host) if "buffers" in checks else None)
     host.machine.limit = limit or DEFAULT_LIMIT
     host.record(0)
     if trace_file and observer is None:
@@ -127,7 +134,8 @@ def launch(
     cycles = int(host.machine.time)
     if state == "cold" and trap is None:
         cycles = max(cycles, int(host.engine.call("flush_llc", host.machine, cycles)))
-    result = LaunchResult(device.chip, cycles, counters.Snapshot.of(host, cycles), trap, begin)
+    reads = device_reads(host, program) if "buffers" in checks else ()
+    result = LaunchResult(device.chip, cycles, counters.Snapshot.of(host, cycles), trap, begin, reads)
     if observer is not None:
         observer.end(result)
     if trace_file and isinstance(observer, profile.Recorder):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,12 +55,13 @@ class LoadedModel:
             self.buffers.append(buffer)
 
     def __call__(
-        self, *inputs: NDArray[Any], keep_layers: bool = False, state: str = "cold", interpreter: str = "fast"
-    ) -> ModelRun:
+        self, *inputs: NDArray[Any], keep_layers: bool = False, state: str = "cold", interpreter: str = "fast",
+        strict: bool | Iterable[str] = True,
+    ) -> ModelRun:  # fmt: skip
         """Run the model on arrays of the shapes it was compiled for.
 
         With `keep_layers` the value of every graph node that reaches device memory is copied out as soon as it is made.
-        `state` and `interpreter` are those of `launch`.
+        `state`, `interpreter` and `strict` are those of `launch`.
         """
         self._copy_inputs(inputs)
         layers: dict[str, NDArray[Any]] = {}
@@ -68,8 +69,9 @@ class LoadedModel:
         for call in self.plan.phases:
             arguments = [self.buffers[number] for number in call.args]
             result = launch(
-                self.device, self.programs[call.kernel], (call.grid,), arguments, state=state, interpreter=interpreter
-            )
+                self.device, self.programs[call.kernel], (call.grid,), arguments, state=state,
+                interpreter=interpreter, strict=strict,
+            )  # fmt: skip
             results.append(result.check())
             if keep_layers and call.node:
                 made = [number for number in call.args if self.plan.tensors[number].node == call.node]

@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", action="append", default=[], metavar="NAME=FILE.npy", help="write an argument after")
     parser.add_argument("--state", choices=("cold", "llc"), default="cold", help="caches empty, or arguments resident")
     parser.add_argument("--interpreter", choices=("fast", "reference"), default="fast", help="of the machine")
+    parser.add_argument(
+        "--allow", default="", metavar="CHECK,…",
+        help="checks of the machine to switch off: unwritten, races, buffers (what they do: docs/design.md, section 6)",
+    )  # fmt: skip
     parser.add_argument("--trace", metavar="FILE", help="write a trace that Perfetto opens")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     files.add_compile_options(parser)
@@ -57,7 +61,8 @@ class Runnable:
 def run(arguments: argparse.Namespace) -> int:
     """Compile where needed, launch, check, report."""
     import numpy as np
-    from mtia.runtime.device import Device
+    from mtia.runtime.checks import all_but
+    from mtia.runtime.device import Buffer, Device
     from mtia.runtime.launch import launch
     from mtia.tools import arrays
 
@@ -72,10 +77,15 @@ def run(arguments: argparse.Namespace) -> int:
     values = _values(arguments, runnable)
     before = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
     device = Device(options.chip)
-    buffers = {name: device.copy_in(v) if isinstance(v, np.ndarray) else v for name, v in values.items()}
+    specs = {_name_given(runnable, place, spec): spec for place, spec in enumerate(arguments.args)}
+    empty = {name for name, spec in specs.items() if spec.partition("=")[2].startswith("empty:")}
+    buffers = {
+        name: v if not isinstance(v, np.ndarray) else device.alloc(v.nbytes) if name in empty else device.copy_in(v)
+        for name, v in values.items()
+    }
     result = launch(
         device, runnable.program, grid, list(buffers.values()), state=arguments.state,
-        interpreter=arguments.interpreter, trace_file=arguments.trace,
+        interpreter=arguments.interpreter, trace_file=arguments.trace, strict=all_but(arguments.allow),
     )  # fmt: skip
     result.check()
     for name, value in values.items():
@@ -84,7 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     checked, comparisons = _check(arguments, runnable, grid, before, values)
     _save(arguments.save, values)
     written = arrays.changed(list(before.values()), list(values.values()))
-    _report(arguments, runnable, result, checked, comparisons, [list(values)[place] for place in written])
+    places = {buffer.address: name for name, buffer in buffers.items() if isinstance(buffer, Buffer)}
+    reads = [read.text(places.get(read.buffer)) for read in result.device_reads]
+    _report(arguments, runnable, result, checked, comparisons, [list(values)[place] for place in written], reads)
     return 0 if all(comparison.ok for comparison in comparisons) else 1
 
 
@@ -129,6 +141,13 @@ def _runnable(arguments: argparse.Namespace, options: Any) -> Runnable:
     return Runnable(program, [f"arg{place}" for place in range(len(program.arguments))], {}, None)
 
 
+def _name_given(runnable: Runnable, place: int, spec: str) -> str:
+    """The argument that `--arg` number `place` is; where the kernel has no names, by its place."""
+    if runnable.kernel is None and place < len(runnable.names):
+        return runnable.names[place]
+    return spec.partition("=")[0]
+
+
 def _values(arguments: argparse.Namespace, runnable: Runnable) -> dict[str, Any]:
     """The value of every launch argument, in order; where the kernel has no names, in the order given."""
     import numpy as np
@@ -136,11 +155,9 @@ def _values(arguments: argparse.Namespace, runnable: Runnable) -> dict[str, Any]
 
     given: dict[str, Any] = {}
     for place, spec in enumerate(arguments.args):
-        name, equals, _ = spec.partition("=")
-        if not equals:
+        if "=" not in spec:
             raise UserError(f"--arg {spec}: write NAME=VALUE")
-        if runnable.kernel is None and place < len(runnable.names):
-            name = runnable.names[place]
+        name = _name_given(runnable, place, spec)
         if name not in runnable.names:
             raise UserError(f"--arg {spec}: the kernel's arguments are {', '.join(runnable.names) or 'none'}")
         given[name] = make_argument(spec, np.random.default_rng([arguments.seed, place]))
@@ -198,7 +215,7 @@ def _save(wanted: list[str], values: dict[str, Any]) -> None:
 
 def _report(
     arguments: argparse.Namespace, runnable: Runnable, result: Any, checked: str, comparisons: list[Any],
-    written: list[str],
+    written: list[str], reads: list[str],
 ) -> None:  # fmt: skip
     from mtia.runtime import counters
 
@@ -209,7 +226,7 @@ def _report(
         row = {
             "kernel": runnable.program.kernel, "target": result.chip.name, "ok": ok, "checked": checked,
             "max_error": worst, "cycles": result.cycles, "time_us": round(result.time_us, 3), "roof": roof,
-            "percent": round(percent, 2), "written": written,
+            "percent": round(percent, 2), "written": written, "device_reads": reads,
             "counters": {key: value for key, value in result.counters.items() if key != "pes"},
         }  # fmt: skip
         print(json.dumps(row))
@@ -224,6 +241,8 @@ def _report(
     console.print(f"check        against {checked}" if comparisons else f"check        {checked}")
     console.print(f"cycles       {result.cycles}  ({result.time_us:.2f} µs on {result.chip.name})")
     console.print(f"roof         {roof}, {percent:.1f} % of it reached; {result.counters['pes_used']} PEs busy")
+    for read in reads:
+        console.print(f"[yellow]note[/]         {read}", soft_wrap=True)
     table = Table("unit", "its time went on", "%", title="stalls")
     for unit, cause, share in counters.stall_table(result.counters):
         if share >= 0.05:

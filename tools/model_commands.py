@@ -84,6 +84,7 @@ def _inputs(arguments: argparse.Namespace, plan: Any) -> list[Any]:
 def run_file(arguments: argparse.Namespace, source: files.Source) -> int:
     """Run a model on the machine; a .pt2 is compiled first and checked against torch, layer by layer."""
     from mtia.isa.plan import CompiledModel
+    from mtia.runtime.checks import all_but
     from mtia.runtime.device import Device
     from mtia.runtime.model import LoadedModel
 
@@ -103,7 +104,8 @@ def run_file(arguments: argparse.Namespace, source: files.Source) -> int:
     check = imported is not None and not arguments.no_check
     device = Device(model.target)
     run = LoadedModel(device, model)(
-        *inputs, keep_layers=check, state=arguments.state, interpreter=arguments.interpreter
+        *inputs, keep_layers=check, state=arguments.state, interpreter=arguments.interpreter,
+        strict=all_but(arguments.allow),
     )
     worst: float | None = None
     wrong: list[str] = []

@@ -93,7 +93,9 @@ class Cause(enum.IntEnum):
     BUFFER = 54  # circular-buffer misuse
     DEADLOCK = 55  # every hart and unit waits
     ALIGN = 56  # a DMA address is not aligned as the chip needs
-    UNWRITTEN = 57  # local memory is read where nothing has been written
+    UNWRITTEN = 57  # local memory or an accumulator is read where nothing has been written
+    RACE = 58  # two accesses to the same local bytes, at least one a write, and neither waits for the other
+    OUTSIDE = 59  # device memory outside every buffer
 
 
 class Info(enum.IntEnum):

@@ -24,6 +24,7 @@ from .hazards import (
 )
 from .links import NOWHERE, has_room, neighbour
 from .memory import LS_BASE
+from .races import enter_watch, learn_slot, learn_units, note_shared
 from .state import (
     BAD_SIZE,
     BAD_SLOTS,
@@ -106,8 +107,9 @@ def units_idle(pe: Ptr[Pe], hart: u32, mask: u64) -> u32:
 
 
 @fn
-def cb_init(m: Ptr[Machine], pe: Ptr[Pe], cb: Ptr[Cb], place: u64, shape: u64) -> u32:
+def cb_init(m: Ptr[Machine], pe: Ptr[Pe], index: u32, place: u64, shape: u64) -> u32:
     """Define a circular buffer; returns a trap cause or 0."""
+    cb = addr(pe.cbs[index])
     base = place & 0xFFFFFFFF
     space = u32((place >> 32) & 0xFF)
     slot_bytes = shape & 0xFFFFFFFF
@@ -121,6 +123,9 @@ def cb_init(m: Ptr[Machine], pe: Ptr[Pe], cb: Ptr[Cb], place: u64, shape: u64) -
         return fault(addr(m.trap), BUFFER, slots, u64(MAX_SLOTS), u32(BAD_SLOTS))
     if base + slots * slot_bytes > size:
         return fault(addr(m.trap), BUFFER, base + slots * slot_bytes, size, u32(BAD_SIZE))
+    if cb.valid != 0 and pe.watch != 0:
+        for s in range(u32(0), cb.slots):
+            learn_slot(m, pe, cb, s, True)
     memset(addr(cb.slot[0]), 0, slots * sizeof(Slot))
     cb.base = u32(base)
     cb.slot_bytes = u32(slot_bytes)
@@ -129,6 +134,8 @@ def cb_init(m: Ptr[Machine], pe: Ptr[Pe], cb: Ptr[Cb], place: u64, shape: u64) -
     cb.pushed = 0
     cb.popped = 0
     cb.valid = 1
+    cb.users = 0
+    note_shared(pe, index)
     return 0
 
 
@@ -155,6 +162,8 @@ def barrier(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], number
         return ISSUED
     if units_idle(pe, hart, u64(DMA_UNITS)) == 0:
         return wait_for(c, u32(WAIT_UNITS), u32(DMA_UNITS), now)
+    if pe.watch != 0:
+        learn_units(m, pe, hart, u64(DMA_UNITS))
     if m.barrier_waiting == 0:
         m.barrier_number = number
     elif m.barrier_number != number:
@@ -179,7 +188,7 @@ def cb_action(
     if code == INIT:
         if buffer_idle(pe, cb) == 0:
             return wait_for(c, u32(WAIT_UNITS), u32(0), now)
-        return select(cb_init(m, pe, cb, h.x[i.rs1], h.x[i.rs2]) == 0, u32(ISSUED), u32(TRAPPED))
+        return select(cb_init(m, pe, index, h.x[i.rs1], h.x[i.rs2]) == 0, u32(ISSUED), u32(TRAPPED))
     if cb.valid == 0:
         fault(addr(m.trap), BUFFER, u64(number), u64(0), u32(UNDEFINED))
         return TRAPPED
@@ -197,10 +206,14 @@ def cb_action(
     elif code == WAITR:
         if not readable(pe, cb):
             return wait_for(c, u32(WAIT_READ), index, now)
+        if pe.watch != 0:
+            learn_slot(m, pe, cb, cb.popped, False)
         return ISSUED
     elif code == WAITW:
         if not writable(pe, cb):
             return wait_for(c, u32(WAIT_WRITE), index, now)
+        if pe.watch != 0:
+            learn_slot(m, pe, cb, cb.pushed, True)
         return ISSUED
     elif code == PTR:
         return cb_pointer(m, h, cb, i)
@@ -237,6 +250,8 @@ def cp_action(
         mask = c.hart.x[i.rs1]
         if units_idle(pe, hart, mask) == 0:
             return wait_for(c, u32(WAIT_UNITS), u32(mask), now)
+        if pe.watch != 0:
+            learn_units(m, pe, hart, mask)
         return ISSUED
     if code == BARRIER:
         return barrier(m, pe, hart, c, c.hart.x[i.rs1], now)
@@ -294,6 +309,8 @@ def issue_command(
         record_access(pe, command, k, u32(info.access[k]))
     advance_registers(c, info, i)
     channel.issued += 1
+    if pe.watch != 0:
+        enter_watch(m, pe, command)
     pe.order += 1
     c.commands += 1
     start_units(m, pe, now)

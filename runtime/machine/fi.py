@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from mtia.isa.lang import Ptr, addr, boolean, fn, i32, i64, memcpy, u8, u16, u32, u64
+from mtia.isa.lang import Ptr, addr, boolean, fn, i32, i64, memcpy, mulhu, select, u8, u16, u32, u64
+from mtia.isa.state import READ, WRITE
 from mtia.isa.xmtia.codes import Cause, DType
 from mtia.isa.xmtia.state import MAX_RANK, Operand, TileReg
 
+from .areas import check_area
 from .events import push_event
 from .hazards import BOUNDS, FORM, IN_LS, LOCAL, SPACE, TYPE, element_bytes, fault
 from .memory import (
@@ -15,10 +17,27 @@ from .memory import (
     read_line,
     write_line,
 )
+from .races import check_start
 from .record import count_traffic
-from .shadow import UNWRITTEN, first_unwritten, mark_tile
-from .state import FI_IN, NEVER, NO_OPERAND, RANK_STEP, RING_MASK, TICK_SHIFT, Command, Machine, OpInfo, Pe
+from .shadow import UNWRITTEN, check_tile, first_unwritten, mark_tile
+from .state import (
+    FI_IN,
+    MAX_ELEMENTS,
+    NEVER,
+    NO_DETAIL,
+    NO_OPERAND,
+    RANK_STEP,
+    RING_MASK,
+    TICK_SHIFT,
+    TOO_MANY,
+    UNITS,
+    Command,
+    Machine,
+    OpInfo,
+    Pe,
+)
 
+FAR = 1 << 60  # bytes between elements of one view: more than there is of device memory
 SHAPE, ALIGN = int(Cause.SHAPE), int(Cause.ALIGN)
 I64, I32 = int(DType.I64), int(DType.I32)
 
@@ -88,6 +107,13 @@ def row_address(g: Ptr[TileReg], command: Ptr[Command], index: u32, row: u64) ->
 
 
 @fn
+def too_far(n: u64, stride: i64) -> boolean:
+    """Whether n strides are more than any memory, so that sums of them might wrap."""
+    size = select(stride < 0, 0 - u64(stride), u64(stride))
+    return mulhu(n, size) != 0 or n * size > FAR
+
+
+@fn
 def check_range(m: Ptr[Machine], g: Ptr[TileReg], indexed: boolean) -> u32:
     """Whether the valid range lies in device memory; a trap cause or 0."""
     low = i64(0)
@@ -98,6 +124,8 @@ def check_range(m: Ptr[Machine], g: Ptr[TileReg], indexed: boolean) -> u32:
         if first >= end:
             return 0
         if not (indexed and d == 0):
+            if too_far(u64(end), g.stride[d]):
+                return fault(addr(m.trap), u32(BOUNDS), u64(g.stride[d]), u64(FAR), u32(0))
             if g.stride[d] >= 0:
                 low += first * g.stride[d]
                 high += (end - 1) * g.stride[d]
@@ -125,7 +153,7 @@ def plain(m: Ptr[Machine], o: Ptr[Operand], k: u32) -> boolean:
 
 
 @fn
-def check_dma(m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
+def check_dma(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
     """Check types, shapes and addresses of a DMA and count its rows; a trap cause or 0."""
     g = addr(command.remote)
     if g.rank == 0 or g.rank > MAX_RANK:
@@ -133,8 +161,12 @@ def check_dma(m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
     if element_bytes(g.dtype) == 0:
         return fault(addr(m.trap), u32(TYPE), u64(g.dtype), u64(0), u32(0))
     rows = u64(1)
-    for d in range(u32(0), g.rank - 1):
-        rows *= g.size[d]
+    elements = u64(1)
+    for d in range(u32(0), g.rank):
+        if g.size[d] > MAX_ELEMENTS or elements * g.size[d] > MAX_ELEMENTS:
+            return fault(addr(m.trap), u32(SHAPE), g.size[d], u64(MAX_ELEMENTS), u32(TOO_MANY))
+        rows = elements
+        elements *= g.size[d]
     command.rows = rows
     if info.local != NO_OPERAND:
         o = addr(command.operand[info.local])
@@ -152,6 +184,8 @@ def check_dma(m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
             return fault(addr(m.trap), u32(SHAPE), u64(o.rows), rows, info.index)
         if o.dtype != I32 and o.dtype != I64:
             return fault(addr(m.trap), u32(TYPE), u64(o.dtype), u64(I32), info.index)
+        if pe.shadow != 0 and check_tile(m, pe, o) != 0:
+            return m.trap.cause
     return check_range(m, g, info.index != NO_OPERAND)
 
 
@@ -161,7 +195,9 @@ def start_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> u32:
     e = addr(pe.engines[unit])
     channel = addr(pe.channels[n])
     command = addr(channel.ring[channel.started & RING_MASK])
-    cause = check_dma(m, command, addr(m.ops[command.op]))
+    cause = check_dma(m, pe, command, addr(m.ops[command.op]))
+    if cause == 0 and pe.watch != 0:
+        cause = check_start(m, pe, command)
     if cause != 0:
         return cause
     channel.started += 1
@@ -327,8 +363,9 @@ def fill_run(to: u64, stride: i64, value: u64, n: i64, size: u64) -> None:
 
 @fn
 def move_row(
-    m: Ptr[Machine], command: Ptr[Command], info: Ptr[OpInfo], row: u64, local: u64, cstride: i64, inward: boolean
-) -> u32:
+    m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[OpInfo],
+    row: u64, local: u64, cstride: i64, inward: boolean,
+) -> u32:  # fmt: skip
     """Copy one row between local memory and the global view; a trap cause or 0."""
     g = addr(command.remote)
     size = element_bytes(g.dtype)
@@ -349,6 +386,10 @@ def move_row(
         host = region(m, low, span)
         if host == 0:
             return fault(addr(m.trap), u32(BOUNDS), low, low + span, u32(0))
+        kind = select(inward, u32(READ), u32(WRITE))
+        hart = command.channel // UNITS
+        if check_area(m, pe, hart, info.unit, command.pc, address, stride, u64(end - first), size, kind) != 0:
+            return m.trap.cause
         host += address - low
         place = local + u64(first * cstride)
         if inward:
@@ -362,7 +403,7 @@ def move_row(
 
 
 @fn
-def check_row(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], row: u64, local: u64, cstride: i64, k: u32) -> u32:
+def check_row(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], row: u64, local: u64, cstride: i64) -> u32:
     """Trap when a row that goes out has an element nobody wrote; elements outside the valid range do not count."""
     g = addr(command.remote)
     first = min(first_column(g), i64(g.size[g.rank - 1]))
@@ -372,7 +413,7 @@ def check_row(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], row: u64, loc
     place = local + u64(first * cstride) - u64(pe.ls)
     at = first_unwritten(pe.shadow + place, cstride, u64(end - first), element_bytes(g.dtype))
     if at < u64(end - first):
-        return fault(addr(m.trap), u32(UNWRITTEN), place + at * u64(cstride), row, k)
+        return fault(addr(m.trap), u32(UNWRITTEN), place + at * u64(cstride), element_bytes(g.dtype), u32(NO_DETAIL))
     return 0
 
 
@@ -386,10 +427,10 @@ def dma_effect(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[Op
     for row in range(u64(0), command.rows):
         local = u64(o.ptr) + row * u64(o.rstride)
         if pe.shadow != 0 and not inward:
-            cause = check_row(m, pe, command, row, local, o.cstride, info.local)
+            cause = check_row(m, pe, command, row, local, o.cstride)
             if cause != 0:
                 return cause
-        cause = move_row(m, command, info, row, local, o.cstride, inward)
+        cause = move_row(m, pe, command, info, row, local, o.cstride, inward)
         if cause != 0:
             return cause
     if pe.shadow != 0 and inward:

@@ -9,11 +9,13 @@ from mtia.isa.xmtia.state import MAX_RANK, TileReg
 from .state import (
     A_WRITE,
     CHANNELS,
+    MAX_ELEMENTS,
     MUST_BE_GLOBAL,
     P_ELEMENT,
     P_NONE,
     P_SPACE,
     RING_MASK,
+    TOO_MANY,
     UNDEFINED,
     UNITS,
     Cb,
@@ -60,9 +62,11 @@ def fault(t: Ptr[Trap], cause: u32, value: u64, limit: u64, detail: u32) -> u32:
 
 @fn
 def in_slot(td: Ptr[TileReg], limit: u64) -> boolean:
-    """Whether every element of a local tile lies inside its slot."""
+    """Whether every element of a local tile, which has at most MAX_ELEMENTS, lies inside its slot."""
     if td.rows == 0 or td.cols == 0:
         return True
+    if td.offset > limit:
+        return False
     low = i64(td.offset)
     high = low + i64(element_bytes(td.dtype))
     across = i64(td.rstride) * i64(td.rows - 1)
@@ -128,6 +132,9 @@ def resolve_local(
     if not in_slot(td, u64(cb.slot_bytes)):
         return fault(addr(m.trap), BOUNDS, td.offset, u64(cb.slot_bytes), k)
     number = cb.popped + td.slot
+    cb.users |= u32(1) << hart
+    if cb.users == 3:
+        cb.shared = 1
     kind = u32(P_ELEMENT)
     if td.side != 0:
         number = cb.pushed + td.slot
@@ -166,6 +173,8 @@ def resolve(
     o.space = 0
     command.wait[k].kind = P_NONE
     command.wait[k].cb = 32
+    if td.form != GLOBAL and u64(td.rows) * u64(td.cols) > MAX_ELEMENTS:
+        return fault(addr(m.trap), SHAPE, u64(td.rows) * u64(td.cols), u64(MAX_ELEMENTS), u32(TOO_MANY))
     if remote == MUST_BE_GLOBAL and td.form != GLOBAL:
         return fault(addr(m.trap), FORM, u64(td.form), u64(GLOBAL), k)
     if td.form == LOCAL:

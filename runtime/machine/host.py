@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
-from mtia.isa.state import Hart
+from mtia.isa.state import WATCH_SHIFT, Hart
 from mtia.isa.xmtia.state import TICKS, fill_chip_params
 
 from .arrays import numpy_type
@@ -57,9 +57,9 @@ class Region:
         """A part of the region, writable."""
         return memoryview((ctypes.c_ubyte * size).from_address(self.addr + offset)).cast("B")
 
-    def clear(self) -> None:
-        """Give the pages back: everything reads as zero again."""
-        self._map.madvise(mmap.MADV_DONTNEED)
+    def clear(self, offset: int = 0, size: int | None = None) -> None:
+        """Give the pages of all, or of a range of whole pages, back: they read as zero again."""
+        self._map.madvise(mmap.MADV_DONTNEED, offset, self.size - offset if size is None else size)
 
 
 class Host:
@@ -86,6 +86,7 @@ class Host:
         m.dram_bytes = chip.dram.bytes
         m.lls = self._region("lls", chip.sram.lls_bytes)
         m.lls_bytes = chip.sram.lls_bytes
+        self.lls_bits = self._region("lls_bits", chip.sram.lls_bytes // 8)
         m.router_rows = -(-chip.grid.rows // chip.noc.cluster_rows)
         m.router_cols = -(-chip.grid.cols // chip.noc.cluster_cols)
         m.link = self._region("links", 8 * link_count(chip.pes, m.router_rows, m.router_cols))
@@ -108,6 +109,7 @@ class Host:
         self.pes = np.frombuffer(self.regions["pes"].bytes(0, Pe.size * chip.pes), numpy_type(Pe))
         all_harts = self.regions["harts"].bytes(0, Hart.size * HARTS * chip.pes)
         self.registers = np.frombuffer(all_harts, numpy_type(Hart)).reshape(chip.pes, HARTS)
+        self.area_rows: np.ndarray[Any, Any] | None = None
         self._constants()
         self.reset()
 
@@ -203,15 +205,34 @@ class Host:
                 memory = np.frombuffer(self.regions[name].bytes(0, size * pes), np.uint8).reshape(pes, size)
                 memory[:, offset : offset + len(data)] = content
 
-    def strict(self, on: bool) -> None:
-        """Let the next run trap on local memory that is read before it is written; call after `reset`."""
-        if on and "shadow" not in self.regions:
-            self._region("shadow", self.chip.ls.bytes * self.chip.pes)
-        index = np.arange(self.chip.pes, dtype=np.uint64)
-        self.pes["shadow"] = self.regions["shadow"].addr + index * self.chip.ls.bytes if on else 0
+    def strict(self, unwritten: bool, races: bool) -> None:
+        """Switch the checks of local memory on or off for the next run; call after `reset`.
+
+        Both go through the shadow; without the check for unwritten bytes it says that all are written.
+        """
+        chip, index = self.chip, np.arange(self.chip.pes, dtype=np.uint64)
+        watch = 2 * 2 * (chip.ls.bytes >> WATCH_SHIFT)
+        for field, name, size, on in (
+            ("shadow", "shadow", chip.ls.bytes, unwritten or races),
+            ("acc_shadow", "acc_shadow", chip.re.bytes, unwritten or races),
+            ("watch", "watch", watch, races),
+        ):
+            if on:
+                region = self.regions.get(name) or Region(size * chip.pes)
+                self.regions[name] = region
+                region.clear()
+                if name != "watch" and not unwritten:
+                    region.bytes(0, region.size)[:] = b"\1" * region.size
+            self.pes[field] = self.regions[name].addr + index * size if on else 0
         self.registers["ls_shadow"] = self.pes["shadow"][:, None]
-        if on:
-            self.regions["shadow"].clear()
+        self.registers["ls_watch"] = self.pes["watch"][:, None]
+
+    def areas(self, rows: np.ndarray[Any, Any] | None) -> None:
+        """Check accesses to device memory against these buffers, by address; None checks nothing."""
+        self.area_rows = rows
+        self.machine.areas = 0 if rows is None else rows.ctypes.data
+        self.machine.area_count = 0 if rows is None else len(rows)
+        self.machine.area_last = 0
 
     def record(self, period: int) -> None:
         """Keep commands, spans and, every `period` cycles, a sample in the next runs; 0 keeps nothing."""

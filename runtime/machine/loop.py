@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from mtia.isa.lang import Ptr, addr, boolean, fn, local, u32, u64
-from mtia.isa.state import LOAD_FAULT, READ, STORE_FAULT, Insn
+from mtia.isa.lang import Ptr, addr, boolean, fn, i64, local, u32, u64
+from mtia.isa.state import FIRST, LOAD_FAULT, READ, STORE_FAULT, WRITE, Insn, all_written
 
+from .areas import check_area
 from .cp import issue, units_idle, wait_for
 from .events import pop_event, push_event
 from .fi import dma_step, region
 from .hart_handlers import CAUSE_SHIFT, NOWHERE, Code, find, run_code
 from .hazards import fault
 from .memory import read_line, write_line
+from .races import hart_race
 from .record import note_span, sample
 from .shadow import UNWRITTEN
 from .state import (
@@ -33,6 +35,7 @@ from .state import (
     ISSUED,
     MLU,
     NEVER,
+    NO_DETAIL,
     NO_UNIT,
     RANK_HART,
     RANK_STEP,
@@ -106,6 +109,24 @@ def blame_hart(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now
 
 
 @fn
+def local_access(
+    m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], inside: u64, size: u64, now: u64
+) -> boolean:
+    """Let a hart's access to local memory that a check has stopped go on without taking time; False if it trapped."""
+    h = c.hart
+    if pe.watch != 0 and hart_race(m, pe, inside, size, h.want_kind) != 0:
+        blame_hart(m, pe, hart, c, now)
+        return False
+    if h.want_kind != WRITE and h.want_kind != FIRST and not all_written(h.ls_shadow + inside, size):
+        fault(addr(m.trap), u32(UNWRITTEN), inside, size, u32(NO_DETAIL))
+        blame_hart(m, pe, hart, c, now)
+        return False
+    h.grant_base = h.want_addr
+    h.grant_size = size
+    return True
+
+
+@fn
 def access(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u64) -> boolean:
     """Time a hart's access outside its local memory and let the instruction run; False if it trapped.
 
@@ -113,13 +134,16 @@ def access(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u6
     """
     h = c.hart
     size = u64(h.want_size)
+    inside = h.want_addr - h.ls_base
+    if inside < h.ls_size and size <= h.ls_size - inside:
+        return local_access(m, pe, hart, c, inside, size, now)
     host = region(m, h.want_addr, size)
-    if h.want_addr - h.ls_base < h.ls_size:
-        fault(addr(m.trap), u32(UNWRITTEN), h.want_addr - h.ls_base, size, u32(0))
-        blame_hart(m, pe, hart, c, now)
-        return False
     if host == 0:
         fault(addr(m.trap), u32(LOAD_FAULT) if h.want_kind == READ else u32(STORE_FAULT), h.want_addr, size, u32(0))
+        blame_hart(m, pe, hart, c, now)
+        return False
+    checked = h.want_kind != FIRST and m.area_count != 0
+    if checked and check_area(m, pe, hart, u32(NO_UNIT), h.pc, h.want_addr, i64(size), u64(1), size, h.want_kind) != 0:
         blame_hart(m, pe, hart, c, now)
         return False
     t = now << TICK_SHIFT

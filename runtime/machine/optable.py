@@ -56,7 +56,8 @@ def _tile(row: Instruction, name: str) -> tuple[int, int, int]:
     operand = row.by_name[name]
     if name == "gd":
         return A_READ, _FIELDS[operand.slot], MUST_BE_GLOBAL if row.unit == "fi" else MAY_BE_GLOBAL
-    return A_WRITE if operand.slot == "rd" else A_READ, _FIELDS[operand.slot], NOT_GLOBAL
+    access = A_READ if operand.slot != "rd" else A_WRITE | A_READ * operand.reads
+    return access, _FIELDS[operand.slot], NOT_GLOBAL
 
 
 def op_of(row: Instruction) -> Op | None:

@@ -1,4 +1,4 @@
-"""Strict runs: which bytes of local memory have been written, and the trap for reading others."""
+"""Strict runs: which bytes of local memory and accumulators have been written, and the trap for reading others."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from mtia.isa.state import all_written
 from mtia.isa.xmtia.codes import Cause
 from mtia.isa.xmtia.state import Operand
 
-from .hazards import IN_LS, LOCAL, element_bytes, fault
-from .state import A_WRITE, Command, Machine, OpInfo, Pe
+from .hazards import IN_RE, LOCAL, element_bytes, fault
+from .state import A_READ, A_WRITE, IN_ACCUMULATORS, NO_DETAIL, Command, Machine, OpInfo, Pe
 
 UNWRITTEN = int(Cause.UNWRITTEN)
 
@@ -35,26 +35,37 @@ def first_unwritten(shadow: u64, stride: i64, n: u64, size: u64) -> u64:
 
 
 @fn
-def check_tile(m: Ptr[Machine], pe: Ptr[Pe], o: Ptr[Operand], k: u32) -> u32:
+def shadow_of(pe: Ptr[Pe], o: Ptr[Operand]) -> u64:
+    """Shadow of a local tile's element (0, 0)."""
+    if o.space == IN_RE:
+        return pe.acc_shadow + (u64(o.ptr) - u64(pe.acc))
+    return pe.shadow + (u64(o.ptr) - u64(pe.ls))
+
+
+@fn
+def check_tile(m: Ptr[Machine], pe: Ptr[Pe], o: Ptr[Operand]) -> u32:
     """Trap when a tile that a command reads has an element nobody wrote."""
     size = element_bytes(o.dtype)
-    start = u64(o.ptr) - u64(pe.ls)
+    start = shadow_of(pe, o)
     columns = u64(o.cols) if o.cstride != 0 else u64(1)
     rows = u64(o.rows) if o.rstride != 0 else u64(1)
     for row in range(u64(0), rows):
         place = start + row * u64(o.rstride)
-        at = first_unwritten(pe.shadow + place, o.cstride, columns, size)
+        at = first_unwritten(place, o.cstride, columns, size)
         if at < columns:
-            return fault(addr(m.trap), u32(UNWRITTEN), place + at * u64(o.cstride), row, k)
+            place += at * u64(o.cstride)
+            if o.space == IN_RE:
+                return fault(addr(m.trap), u32(UNWRITTEN), place - pe.acc_shadow, size, u32(IN_ACCUMULATORS))
+            return fault(addr(m.trap), u32(UNWRITTEN), place - pe.shadow, size, u32(NO_DETAIL))
     return 0
 
 
 @fn
 def mark_tile(pe: Ptr[Pe], o: Ptr[Operand]) -> None:
     """Note that a command has written a tile."""
-    start = u64(o.ptr) - u64(pe.ls)
+    start = shadow_of(pe, o)
     for row in range(u64(0), u64(o.rows)):
-        mark_run(pe.shadow + start + row * u64(o.rstride), o.cstride, u64(o.cols), element_bytes(o.dtype))
+        mark_run(start + row * u64(o.rstride), o.cstride, u64(o.cols), element_bytes(o.dtype))
 
 
 @fn
@@ -62,8 +73,8 @@ def check_sources(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr
     """Check all local tiles that a command reads; a trap cause or 0."""
     for k in range(u32(0), info.operands):
         o = addr(command.operand[k])
-        if info.access[k] != A_WRITE and o.form == LOCAL and o.space == IN_LS:
-            cause = check_tile(m, pe, o, k)
+        if info.access[k] & A_READ != 0 and o.form == LOCAL:
+            cause = check_tile(m, pe, o)
             if cause != 0:
                 return cause
     return 0
@@ -74,5 +85,5 @@ def mark_results(pe: Ptr[Pe], command: Ptr[Command], info: Ptr[OpInfo]) -> None:
     """Note all local tiles that a command wrote."""
     for k in range(u32(0), info.operands):
         o = addr(command.operand[k])
-        if info.access[k] == A_WRITE and o.form == LOCAL and o.space == IN_LS:
+        if info.access[k] == A_WRITE and o.form == LOCAL:
             mark_tile(pe, o)

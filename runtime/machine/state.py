@@ -14,6 +14,7 @@ CHANNELS = 2 * UNITS
 HARTS = 2
 
 MAX_OPERANDS = 4
+MAX_ELEMENTS = 1 << 20  # of a tile: more than any local memory holds, broadcasts included (defined)
 CBS = 16  # per hart
 MAX_SLOTS = 64  # per circular buffer (defined)
 RING = 64  # commands held per channel: queued + in flight, a power of two
@@ -56,7 +57,7 @@ NO_UNIT = 99
 NO_OPERAND = 99
 
 # `Trap.detail`: the operand's number from 0, or one of these.
-NO_DETAIL, BAD_SLOTS, BAD_SIZE, UNDEFINED = range(16, 20)
+NO_DETAIL, BAD_SLOTS, BAD_SIZE, UNDEFINED, IN_ACCUMULATORS, IN_PADDING, TOO_MANY = range(16, 23)
 
 # Pending reasons of an operand.
 P_NONE, P_ELEMENT, P_SPACE = range(3)
@@ -93,6 +94,8 @@ class Cb(Struct):
     popped: u32
     waiting: u32  # commands that hold a pending operand on this buffer
     valid: u32
+    users: u32  # harts that have named it, a bit each
+    shared: u32  # its bytes are also another buffer's, or both harts name it: its commands are checked for races
     slot: Array[Slot, MAX_SLOTS]
 
 
@@ -133,6 +136,7 @@ class Command(Struct):
     pad: u32
     traffic: Array[u64, TRAFFIC]  # DMA: lines, LLC misses, coalesced lines; ticks lost to NoC, SRAM, DRAM, window
     need: Array[u32, CHANNELS]
+    after: Array[u32, CHANNELS]  # races: what has completed before this starts, by channel
     wait: Array[Pending, MAX_OPERANDS]
     operand: Array[Operand, MAX_OPERANDS]
     remote: TileReg  # the DMA's global form
@@ -221,6 +225,9 @@ class Pe(Struct):
     ls: Ptr[u8]
     acc: Ptr[u8]
     shadow: u64  # one byte per byte of local memory, 1 = written; 0 = unchecked
+    acc_shadow: u64  # the same of the accumulators
+    watch: u64  # counts of commands by block of local memory (`races.py`); 0 = races are not checked
+    known: Array[u32, CHANNELS]  # commands that a hart has waited for, by channel
     ls_next: u64  # cycle at which local memory has passed what the units asked of it
     ls_passed: u64  # bytes that the units have read and written there
     harts: Array[HartControl, HARTS]
@@ -350,6 +357,34 @@ class Trap(Struct):
     value: u64  # address, or what the cause says
     limit: u64
     time: u64
+    other_unit: u32  # of a race: the command that was there first
+    other_hart: u32
+    other_pc: u64
+
+
+@struct
+class Finding(Struct):
+    """What a launch read of a buffer that it should not have: bytes, and the first access."""
+
+    bytes: u64
+    address: u64
+    pc: u64
+    pe: u32
+    hart: u32
+    unit: u32  # NO_UNIT for the hart itself
+    pad: u32
+
+
+@struct
+class Area(Struct):
+    """A buffer in device memory, by address; its padding reaches to the next multiple of the allocator's unit."""
+
+    start: u64
+    size: u64
+    room: u64  # size with the padding
+    bits: u64  # host address of one bit per byte, 1 = written; 0 = all are
+    unwritten: Finding
+    past: Finding  # reads of the padding
 
 
 @struct
@@ -426,6 +461,9 @@ class Machine(Struct):
     grid: Array[u32, 4]
     cores: u32
     npes: u32
+    areas: Ptr[Area]  # by address; none = accesses to device memory are not checked
+    area_count: u32
+    area_last: u32  # where the last access was
     run_hart: FnPtr[(Ptr[HartControl],), u32]
     trap: Trap
     chip: ChipParams

@@ -11,6 +11,7 @@ from .events import push_event
 from .fi import dma_effect, pass_local, start_dma
 from .hazards import IN_LS, LOCAL, element_bytes, fault, readable, writable
 from .links import has_room, head, head_state, link_cycles, neighbour, partner_channel
+from .races import check_start
 from .record import note_command, note_span
 from .shadow import check_sources, mark_results
 from .state import (
@@ -122,9 +123,15 @@ def start_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> 
     command = head(pe, n)
     info = addr(m.ops[command.op])
     start = max(command.issued + u64(m.chip.cp_dispatch), now)
+    if pe.watch != 0 and check_start(m, pe, command) != 0:
+        blame(m, pe, unit, command, now)
+        return
     if info.link != NO_LINK:
         other = addr(m.pe[neighbour(m, pe, command.direction)])
         partner = partner_channel(m, pe, command)
+        if pe.watch != 0 and check_start(m, other, head(other, partner)) != 0:
+            blame(m, other, unit, head(other, partner), now)
+            return
         cycles = link_cycles(m, command, head(other, partner))
         occupy(m, other, unit, partner, start, start + cycles)
         occupy(m, pe, unit, n, start, start + cycles)
