@@ -9,6 +9,10 @@ access, sets `grant_base`, `grant_size`, `grant_ptr` to the range's host memory 
 again; the grant is good for one `reach`. A range that does not exist is a trap with cause `LOAD_FAULT` or
 `STORE_FAULT` at `want_addr`. Instructions are atomic: an AMO reads and writes through one grant.
 
+Reservations. `lr` reserves the `GRANULE` around its address. A store of another hart, or a unit's command that writes
+there, clears `reservation_valid`: in local memory the harts of a PE watch each other's granule (`claimed`), outside
+it the machine sees every access.
+
 Control flow. See `table.Flow`: `Insn.pc` and `Insn.size` give the link address, targets are `pc + imm`, indirect
 jumps return the target.
 
@@ -22,9 +26,9 @@ from __future__ import annotations
 from mtia.isa.lang import Array, Ptr, Struct, boolean, fn, i64, likely, memset, struct, u8, u16, u32, u64, unlikely
 
 __all__ = [
-    "AMO", "BREAKPOINT", "CONDITIONAL", "DUMP", "ECALL", "EXTERNAL", "FIRST", "ILLEGAL", "LOAD_FAULT",
+    "AMO", "BREAKPOINT", "CONDITIONAL", "DUMP", "ECALL", "EXTERNAL", "FIRST", "GRANULE", "ILLEGAL", "LOAD_FAULT",
     "LOAD_MISALIGNED", "OK", "READ", "RESERVE", "STORE_FAULT", "STORE_MISALIGNED", "VLEN", "VLENB", "WATCH_SHIFT",
-    "WRITE", "Hart", "Insn", "reach", "reach_first",
+    "WRITE", "Hart", "Insn", "changes", "reach", "reach_first",
 ]  # fmt: skip
 
 VLEN = 512  # hardware.md §2.2: the vector extension is 64 bytes wide
@@ -46,6 +50,7 @@ EXTERNAL = 0x100  # not a trap: the machine must grant `want_*`, then execute th
 # CONDITIONAL are the accesses of load-reserved and store-conditional.
 READ, WRITE, AMO, FIRST, RESERVE, CONDITIONAL = range(6)
 WATCH_SHIFT = 6  # log2 of the bytes of local memory that are watched together
+GRANULE = 64  # bytes that a load-reserved reserves, aligned (defined)
 ONES = 0x0101_0101_0101_0101  # the shadow of eight written bytes
 
 
@@ -96,7 +101,7 @@ class Hart(Struct):
     hartid: u32
     reservation_valid: u32
     reservation: u64  # address of the last lr
-    reservation_value: u64  # what it read; sc fails when memory holds something else
+    peer: u64  # host address of the PE's other hart, 0 = none
     instret: u64
     time: u64  # cycles
     horizon: u64  # the hart runs alone until this time
@@ -111,6 +116,7 @@ class Hart(Struct):
     ls_size: u64
     ls_ptr: u64  # host address of local memory
     ls_shadow: u64  # host address of one byte per LS byte, nonzero = written; 0 = unchecked
+    claimed: u64  # host address of what the other hart has reserved in local memory, 0 = nothing
     grant_base: u64
     grant_size: u64
     grant_ptr: u64
@@ -121,7 +127,7 @@ class Hart(Struct):
     unit: u64  # host address of the command processor's state for this hart
     watch: u64  # host address of what a profiler knows of this hart (the machine's)
     ls_watch: u64  # host address of the counts of commands by block of LS (`watched`); 0 = unchecked
-    reserved: Array[u64, 6]  # makes the size a multiple of 64, so that in an array of harts v stays aligned
+    reserved: Array[u64, 5]  # makes the size a multiple of 64, so that in an array of harts v stays aligned
 
 
 @fn
@@ -174,10 +180,18 @@ def shadowed(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
     if not free_of_commands(h, inside, size, kind):
         return False
     shadow = h.ls_shadow + inside
-    if kind == WRITE:
+    if kind == WRITE or kind == CONDITIONAL:
         memset(Ptr[u8](shadow), 1, size)
         return True
     return all_written(shadow, size)
+
+
+@fn(inline="never")
+def break_peer(h: Ptr[Hart], host: u64, size: u64) -> None:
+    """Break the other hart's reservation if a store of this one touches it."""
+    if host < h.claimed + GRANULE and h.claimed < host + size:
+        Ptr[Hart](h.peer).reservation_valid = 0
+        h.claimed = 0
 
 
 @fn
@@ -185,6 +199,9 @@ def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
     """Return the host address of `size` bytes at `address`, or 0 after writing the request into `want_*`."""
     inside = address - h.ls_base
     if inside < h.ls_size and size <= h.ls_size - inside:
+        if changes(kind):
+            if unlikely(h.claimed != 0):
+                break_peer(h, h.ls_ptr + inside, size)
         if likely(h.ls_shadow == 0) or shadowed(h, inside, size, kind):
             return h.ls_ptr + inside
         h.want_addr = address

@@ -3,12 +3,39 @@
 # mypy: disable-error-code="valid-type, no-any-return, operator"
 from __future__ import annotations
 
-from mtia.isa.lang import Fn, Ptr, fn, i32, i64, u32, u64, unlikely
+from mtia.isa.lang import Fn, Ptr, fn, i32, i64, select, u32, u64, unlikely
 from mtia.isa.lang.types import Scalar
-from mtia.isa.state import AMO, EXTERNAL, LOAD_MISALIGNED, OK, READ, STORE_MISALIGNED, WRITE, Hart, Insn, reach
+from mtia.isa.state import (
+    AMO,
+    CONDITIONAL,
+    EXTERNAL,
+    GRANULE,
+    LOAD_MISALIGNED,
+    OK,
+    RESERVE,
+    STORE_MISALIGNED,
+    Hart,
+    Insn,
+    reach,
+)
 from mtia.isa.table import extension
 
 row = extension("A", "Atomic memory operations on naturally aligned words; a misaligned address traps.")
+
+
+@fn(inline="never")
+def misaligned(h: Ptr[Hart], address: u64, cause: u32) -> u32:
+    """Note the address of a trap."""
+    h.want_addr = address
+    return cause
+
+
+@fn(inline="never")
+def watch(h: Ptr[Hart], address: u64) -> None:
+    """Let the PE's other hart know what is reserved in local memory: the granule of an address, or nothing."""
+    if h.peer != 0:
+        inside = (address - h.ls_base) & ~u64(GRANULE - 1)
+        Ptr[Hart](h.peer).claimed = select(inside < h.ls_size, h.ls_ptr + inside, u64(0))
 
 
 def _load_reserved(kind: Scalar) -> Fn:
@@ -18,15 +45,14 @@ def _load_reserved(kind: Scalar) -> Fn:
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
         address = h.x[i.rs1]
         if unlikely(address & (size - 1) != 0):
-            return LOAD_MISALIGNED
-        p = reach(h, address, size, READ)
+            return misaligned(h, address, u32(LOAD_MISALIGNED))
+        p = reach(h, address, size, RESERVE)
         if unlikely(p == 0):
             return EXTERNAL
-        value = u64(i64(Ptr[kind](p)[0]))
-        h.x[i.rd] = value
+        h.x[i.rd] = u64(i64(Ptr[kind](p)[0]))
         h.reservation = address
-        h.reservation_value = value
         h.reservation_valid = 1
+        watch(h, address)
         return OK
 
     return meaning
@@ -39,20 +65,16 @@ def _store_conditional(kind: Scalar) -> Fn:
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
         address = h.x[i.rs1]
         if unlikely(address & (size - 1) != 0):
-            return STORE_MISALIGNED
-        if h.reservation_valid == 0 or h.reservation != address:
-            h.reservation_valid = 0
-            h.x[i.rd] = 1
-            return OK
-        p = reach(h, address, size, WRITE)
-        if unlikely(p == 0):
-            return EXTERNAL
+            return misaligned(h, address, u32(STORE_MISALIGNED))
+        failed = h.reservation_valid == 0 or h.reservation != address
+        if not failed:
+            p = reach(h, address, size, CONDITIONAL)
+            if unlikely(p == 0):
+                return EXTERNAL
+            Ptr[kind](p)[0] = kind(h.x[i.rs2])
         h.reservation_valid = 0
-        if u64(i64(Ptr[kind](p)[0])) != h.reservation_value:  # another hart, or a unit, has written since
-            h.x[i.rd] = 1
-            return OK
-        Ptr[kind](p)[0] = kind(h.x[i.rs2])
-        h.x[i.rd] = 0
+        watch(h, h.ls_base - 1)
+        h.x[i.rd] = u64(failed)
         return OK
 
     return meaning
@@ -65,7 +87,7 @@ def _amo(kind: Scalar, op: Fn) -> Fn:
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
         address = h.x[i.rs1]
         if unlikely(address & (size - 1) != 0):
-            return STORE_MISALIGNED
+            return misaligned(h, address, u32(STORE_MISALIGNED))
         p = reach(h, address, size, AMO)
         if unlikely(p == 0):
             return EXTERNAL
@@ -176,7 +198,7 @@ for _letter, _kind, _low in (("w", i32, "010"), ("d", i64, "011")):
     for _suffix, _bits, _order in _ORDERS:
         row(
             f"lr.{_letter}{_suffix} rd, (rs1)", f"00010 {_bits} 00000 rs1 {_low} rd 0101111",
-            f"x[rd] = sign-extended memory at x[rs1]; the address is reserved.{_order}",
+            f"x[rd] = sign-extended memory at x[rs1]; the 64 bytes around it are reserved.{_order}",
             timing="load", meaning=_lr,
         )  # fmt: skip
         row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, boolean, fn, i32, i64, memcpy, mulhu, select, u8, u16, u32, u64
-from mtia.isa.state import READ, WRITE
+from mtia.isa.state import READ, WRITE, Hart
 from mtia.isa.xmtia.codes import Cause, DType
 from mtia.isa.xmtia.state import MAX_RANK, Operand, TileReg
 
@@ -19,6 +19,7 @@ from .memory import (
 )
 from .races import check_start
 from .record import count_traffic
+from .reserve import break_external
 from .shadow import UNWRITTEN, check_tile, first_unwritten, mark_tile
 from .state import (
     FI_IN,
@@ -395,6 +396,7 @@ def move_row(
         if inward:
             copy_run(place, cstride, host, stride, u64(end - first), size)
         else:
+            break_external(m, low, span, Ptr[Hart](0))
             copy_run(host, stride, place, cstride, u64(end - first), size)
     if inward:
         fill_run(local, cstride, g.bits, first, size)

@@ -22,7 +22,7 @@ from mtia.isa import elf, table
 from mtia.isa.chip import Chip, load_chip
 from mtia.isa.errors import UserError
 from mtia.isa.lang import Fn, Library, build, sources_key
-from mtia.isa.state import ECALL, Hart
+from mtia.isa.state import ECALL, FIRST, READ, RESERVE, Hart
 
 from .engine import show_compiled
 from .hart_handlers import CAUSE_SHIFT, dense_handlers, fell_off, handler_of, illegal, is_vector, run_code
@@ -121,8 +121,10 @@ class Runner:
                 if code is not None:
                     return code
                 self.hart.pc += 4
+            elif reason == AT_ACCESS and self.hart.want_kind == FIRST:
+                self.hart.grant_base, self.hart.grant_size, self.hart.grant_ptr = self.hart.want_addr, 1, 0
             elif reason == AT_ACCESS:
-                raise HartTrap(7 if self.hart.want_kind else 5, self.hart.pc, self.hart.want_addr)
+                raise HartTrap(5 if self.hart.want_kind in (READ, RESERVE) else 7, self.hart.pc, self.hart.want_addr)
             elif reason in (AT_TRAP, AT_COMMAND):
                 raise HartTrap(cause, self.hart.pc, self.hart.pc)
             elif reason != AT_HORIZON:

@@ -32,6 +32,7 @@ _INSN: Any = np.dtype(
     }
 )
 _UNUSED = ("imm", "row", "rd", "rs1", "rs2", "rs3", "rm", "vm", "latency", "occupancy", "a", "b")
+_VECTOR_REGISTERS = {number for name, number in KINDS["csr"].names.items() if name.startswith("v")}
 _FLAG_REGISTERS = {KINDS["csr"].names[name] for name in ("fflags", "fcsr")}
 
 
@@ -131,7 +132,7 @@ class _Decoder:
         handler, which looks again.
         """
         found = decode.fields(word)
-        if found is None or not self._runs(found.row):
+        if found is None or not self._runs(found.row, found.imm):
             record = dict.fromkeys(("imm", "row", "rd", "rs1", "rs2", "rs3", "rm", "vm", "latency", "occupancy"), 0)
             size = 2 if word & 3 != 3 else 4
             return "illegal", record | {"pc": address, "word": word, "size": size, "a": 0, "b": 0}
@@ -160,11 +161,11 @@ class _Decoder:
         numbers = [getattr(found, o.slot) for o in row.operands if o.kind.name == "v"]
         return registers if all(number % registers == 0 for number in numbers) else 0
 
-    def _runs(self, row: table.Instruction) -> bool:
-        """Whether the hart has the instruction."""
+    def _runs(self, row: table.Instruction, imm: int) -> bool:
+        """Whether the hart has the instruction, and the control register that it names."""
         if row.unit == "hart" and row.meaning is None:
             return False
-        return self._vector or not is_vector(row)
+        return self._vector or not (is_vector(row) or (row.timing == "csr" and imm in _VECTOR_REGISTERS))
 
 
 def _group_after(word: int, group: tuple[int, int]) -> tuple[int, int]:

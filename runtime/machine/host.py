@@ -160,7 +160,7 @@ class Host:
         m = self.machine
         for name in ("time", "sequence", "event_count", "barrier_waiting", "barrier_open", "changed", "trace_count"):
             setattr(m, name, 0)
-        for name in ("harts", "harts_alive", "stop", "span_count", "sample_count"):
+        for name in ("harts", "harts_alive", "reservations", "stop", "span_count", "sample_count"):
             setattr(m, name, 0)
         for name in ("dram_reads", "dram_writes", "sram_reads", "sram_writes", "sram_fills", "evictions", "row_misses"):
             setattr(m, name, 0)
@@ -194,6 +194,7 @@ class Host:
         registers["ls_base"], registers["ls_size"], registers["hartid"] = LS_BASE, chip.ls.bytes, number
         registers["ls_ptr"] = pes["ls"][:, None]
         registers["machine"] = self.machine.addr
+        registers["peer"] = (self.harts + number * Hart.size)[:, ::-1]
         cp = Pe.offset("harts") + HartControl.offset("cp")
         registers["unit"] = self.machine.pe + Pe.size * index[:, None] + cp + HartControl.size * np.arange(HARTS)
 

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, boolean, fn, i64, local, u32, u64
-from mtia.isa.state import FIRST, LOAD_FAULT, READ, STORE_FAULT, WRITE, Insn, all_written
+from mtia.isa.state import (
+    AMO,
+    CONDITIONAL,
+    FIRST,
+    LOAD_FAULT,
+    READ,
+    RESERVE,
+    STORE_FAULT,
+    Insn,
+    all_written,
+    changes,
+)
 
 from .areas import check_area
 from .cp import issue, units_idle, wait_for
@@ -14,6 +25,7 @@ from .hazards import fault
 from .memory import read_line, write_line
 from .races import hart_race
 from .record import note_span, sample
+from .reserve import break_external
 from .shadow import UNWRITTEN
 from .state import (
     AT_ACCESS,
@@ -117,7 +129,8 @@ def local_access(
     if pe.watch != 0 and hart_race(m, pe, inside, size, h.want_kind) != 0:
         blame_hart(m, pe, hart, c, now)
         return False
-    if h.want_kind != WRITE and h.want_kind != FIRST and not all_written(h.ls_shadow + inside, size):
+    reads = h.want_kind == READ or h.want_kind == RESERVE or h.want_kind == AMO
+    if reads and not all_written(h.ls_shadow + inside, size):
         fault(addr(m.trap), u32(UNWRITTEN), inside, size, u32(NO_DETAIL))
         blame_hart(m, pe, hart, c, now)
         return False
@@ -127,19 +140,38 @@ def local_access(
 
 
 @fn
+def existing(m: Ptr[Machine], address: u64, size: u64) -> u64:
+    """How many of `size` bytes from an address on there are."""
+    least = u64(0)
+    most = size
+    while least < most:
+        middle = most - (most - least) // 2
+        if region(m, address, middle) != 0:
+            least = middle
+        else:
+            most = middle - 1
+    return least
+
+
+@fn
 def access(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u64) -> boolean:
     """Time a hart's access outside its local memory and let the instruction run; False if it trapped.
 
     The access takes effect now; the hart goes on when the last line has answered.
     """
     h = c.hart
+    kind = h.want_kind
     size = u64(h.want_size)
     inside = h.want_addr - h.ls_base
     if inside < h.ls_size and size <= h.ls_size - inside:
         return local_access(m, pe, hart, c, inside, size, now)
     host = region(m, h.want_addr, size)
-    if host == 0:
-        fault(addr(m.trap), u32(LOAD_FAULT) if h.want_kind == READ else u32(STORE_FAULT), h.want_addr, size, u32(0))
+    if host == 0 and kind == FIRST:
+        size = existing(m, h.want_addr, size)
+        host = region(m, h.want_addr, size)
+    elif host == 0:
+        cause = u32(STORE_FAULT) if changes(kind) else u32(LOAD_FAULT)
+        fault(addr(m.trap), cause, h.want_addr, size, u32(0))
         blame_hart(m, pe, hart, c, now)
         return False
     checked = h.want_kind != FIRST and m.area_count != 0
@@ -152,7 +184,7 @@ def access(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u6
     at = h.want_addr
     end = h.want_addr + size
     while at < end:
-        if h.want_kind == READ:
+        if not changes(kind):
             done = max(done, read_line(m, pe, addr(pe.engines[0]), at, t))
         else:
             done = max(done, write_line(m, pe, addr(pe.engines[1]), at, False, t))
@@ -162,8 +194,12 @@ def access(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u6
     note_span(m, pe, hart + RANK_HART, u32(H_MEMORY), now, after, h.pc, u32(0))
     h.time = after
     h.grant_base = h.want_addr
-    h.grant_size = size
+    h.grant_size = max(size, u64(1))
     h.grant_ptr = host
+    if kind == RESERVE:
+        m.reservations = 1
+    elif changes(kind) and (kind != CONDITIONAL or h.reservation_valid != 0):
+        break_external(m, h.want_addr, size, h)
     return True
 
 
@@ -171,6 +207,7 @@ def access(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u6
 def finish(m: Ptr[Machine], pe: Ptr[Pe], c: Ptr[HartControl], now: u64) -> None:
     """End a hart."""
     c.state = DONE
+    c.hart.reservation_valid = 0
     c.end = now
     pe.alive -= 1
     m.harts_alive -= 1

@@ -401,6 +401,7 @@ class Machine(Struct):
     changed: u32  # a push or pop happened: the other hart may go on
     stop: u32  # leave at the next horizon: 1 set by the host, `record.DRAIN` because a buffer is nearly full
     sequence: u64  # of events
+    reservations: u64  # nonzero: a hart may have reserved memory outside its local memory
     limit: u64  # runaway limit in cycles
     events: Ptr[Event]
     event_count: u64

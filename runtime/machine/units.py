@@ -13,9 +13,11 @@ from .hazards import IN_LS, LOCAL, element_bytes, fault, readable, writable
 from .links import has_room, head, head_state, link_cycles, neighbour, partner_channel
 from .races import check_start
 from .record import note_command, note_span
+from .reserve import break_local
 from .shadow import check_sources, mark_results
 from .state import (
     DPE,
+    FI_IN,
     FI_OUT,
     HARTS,
     MLU,
@@ -236,6 +238,7 @@ def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) 
         return cause
     if pe.shadow != 0:
         mark_results(pe, command, info)
+    break_local(pe)
     channel.retired += 1
     u.busy = 0
     u.end = NEVER
@@ -260,6 +263,8 @@ def complete_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, seq: u32, now:
         if cause != 0:
             blame(m, pe, unit, command, now)
             return cause
+        if unit == FI_IN:
+            break_local(pe)
         channel.retired += 1
         pe.units[unit].commands += 1
         note_command(m, pe, unit, command)
