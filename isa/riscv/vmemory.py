@@ -190,7 +190,7 @@ def indices_fit(h: Ptr[Hart], i: Ptr[Insn], size: u32, fields: u64, direction: u
         return True
     if direction == WRITE:
         return size == h.vsew
-    return fields == 1 and fits(u32(i.rd), h.vlmul8, h.vsew, u32(i.rs2), eighths, size)
+    return fields == 1 and fits(u32(i.rd), h.vlmul8, h.vsew * 8, u32(i.rs2), eighths, size * 8)
 
 
 def _indexed(kind: Any, direction: int) -> Fn:

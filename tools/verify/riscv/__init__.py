@@ -1,9 +1,9 @@
 """Campaign: random RISC-V programs on our harts and on qemu-riscv64; every register and memory byte is compared.
 
-A program executes about 10,000 instructions of every extension that qemu 7.2 knows, as the instruction table lists them.
-It writes its scratch memory and, at checkpoints and at its end, all of x, f, v, vl, vtype, vstart, vcsr and fcsr. Half of
-the programs never look at the exception flags, so that the harts' fast paths run. A program that differs is shrunk and
-printed as assembly.
+A program executes about 10,000 instructions of every extension that qemu 7.2 knows, as the instruction table lists
+them. It writes its scratch memory and, at checkpoints and at its end, all of x, f, v, vl, vtype, vstart, vcsr and fcsr.
+Half of the programs never look at the exception flags, so that the harts' fast paths run. A program that differs is
+shrunk and printed as assembly.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ __all__ = ["SIZE", "add_arguments", "run"]
 
 SIZE = 20000
 _BATCH = 4  # programs of one executable: starting qemu costs as much as a program
-_ENOUGH = 10  # differences after which the campaign ends
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", action="store_true", help="run the Python reference too: bits and cycles equal to native code's"
     )
+    parser.add_argument("--failures", type=int, default=10, help="end the campaign after so many differences (10)")
     parser.add_argument("--all-rows", action="store_true", help="list the least executed rows and those left out")
 
 
 def run(
-    seed: int, size: int, progress: Progress, instructions: int = 10000, reference: bool = False, all_rows: bool = False
+    seed: int,
+    size: int,
+    progress: Progress,
+    instructions: int = 10000,
+    reference: bool = False,
+    failures: int = 10,
+    all_rows: bool = False,
 ) -> Report:
     """Run programs `0` to `size - 1` of a seed."""
     if execute.QEMU is None:
@@ -50,12 +56,12 @@ def run(
         programs = [generator.program(n, first // _BATCH % 2 == 1, instructions) for n in numbers]
         for program in programs:
             tally.note(program)
-        report.failures += _batch(programs, tally, reference)
+        report.failures += _batch(programs, tally, reference, failures - len(report.failures))
         progress(numbers.stop, size)
-        if len(report.failures) >= _ENOUGH:
+        if len(report.failures) >= failures:
             report.notes.append(f"stopped after {numbers.stop} programs")
             break
-    tally.write(report, all_rows)
+    tally.write(report, generator.skipped, all_rows)
     return report
 
 
@@ -67,12 +73,11 @@ class _Tally:
         self.programs = self.instructions = self.referenced = 0
 
     def note(self, program: Program) -> None:
-        for item, times in executed(program.nodes):
-            for row in item.rows:
-                self.rows[row.name] += times
+        for row, times in executed(program.nodes):
+            self.rows[row.name] += times
         self.programs += 1
 
-    def write(self, report: Report, all_rows: bool) -> None:
+    def write(self, report: Report, skipped: Counter[str], all_rows: bool) -> None:
         rows = sorted(self.rows.items(), key=lambda item: item[1])
         report.counts = {
             "programs": self.programs, "instructions": self.instructions, "rows executed": len(rows),
@@ -82,13 +87,15 @@ class _Tally:
             report.counts[f"rows executed {least}+ times"] = sum(count >= least for _, count in rows)
         if self.referenced:
             report.counts["programs also on the reference"] = self.referenced
-        report.notes += [f"left out: {quirk.name}: qemu {quirk.text} ({quirk.commit})" for quirk in QUIRKS]
+        for quirk in QUIRKS:
+            times = f"{skipped[quirk.name]:,} times" if quirk.case != "always" else "always"
+            report.notes.append(f"left out {times}: {quirk.name}: qemu {quirk.text} ({quirk.commit})")
         if all_rows:
             report.notes += [f"{name} executed {count} times" for name, count in rows[:40]]
             report.notes += [f"{name} left out: {reason}" for name, reason in left_out().items()]
 
 
-def _batch(programs: list[Program], tally: _Tally, reference: bool) -> list[str]:
+def _batch(programs: list[Program], tally: _Tally, reference: bool, most: int) -> list[str]:
     """Run an executable of several programs; those that differ run again alone."""
     executable = build(programs)
     theirs, ours = execute.qemu(executable), execute.native(executable)
@@ -100,11 +107,9 @@ def _batch(programs: list[Program], tally: _Tally, reference: bool) -> list[str]
         if slow != ours:
             failures.append(f"programs {', '.join(p.seed for p in programs)}: reference and native code differ")
     if theirs.problem or ours.problem or theirs.output != ours.output:
-        parts = zip(
-            programs, execute.split(theirs.output, programs), execute.split(ours.output, programs), strict=True
-        )
+        parts = zip(programs, execute.split(theirs.output, programs), execute.split(ours.output, programs), strict=True)
         suspects = [program for program, a, b in parts if a != b or not a]
-        failures += [_failure(program) for program in suspects if differs(program)]
+        failures += [_failure(program) for program in suspects[:most] if differs(program)]
         if not failures:
             failures.append(f"programs {', '.join(p.seed for p in programs)} differ together, not alone")
     return failures

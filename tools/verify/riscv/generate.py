@@ -12,9 +12,9 @@ from mtia.isa.operands import Operand
 from mtia.isa.table import Flow, Instruction
 
 from . import shapes
-from .program import EDGE, MOST_CHECKPOINTS, Item, Jump, Layout, Loop, Node, Program, Roles, Straight, word
+from .program import EDGE, MOST_CHECKPOINTS, Item, Jump, Layout, Loop, Node, Program, Roles, Straight, items, word
 from .quirks import FLOATS, UNKNOWN, quirk_of
-from .values import Store
+from .values import KINDS, Store
 
 __all__ = ["Generator", "base_row", "category", "left_out", "rows_of"]
 
@@ -26,6 +26,8 @@ _CSR_WRITES = {1: 32, 2: 0, 3: 0, 9: 2, 10: 4, 15: 8}  # csr -> values; rounding
 _CSR_READS = (1, 2, 3, 8, 9, 10, 15, 0xC20, 0xC21, 0xC22)
 _FLAG_CSRS = (1, 3)
 _CONFIGURATIONS = [(8 << w, e) for w in range(4) for e in (1, 2, 4, 8, 16, 32, 64) if e >= 1 << w]
+
+_WHOLE = [(width, eighths) for width, eighths in _CONFIGURATIONS if eighths >= 8]
 
 
 @cache
@@ -44,7 +46,7 @@ def category(row: Instruction) -> str:
         return "jump"
     if row.unit != "hart" or row.extension.name.startswith("X") or base.timing == "system":
         return ""
-    if row.extension.name in UNKNOWN or quirk_of(row):
+    if row.extension.name in UNKNOWN or quirk_of(row) or not (row.operands or row.size == 4):
         return ""
     if base.timing in ("csr", "vset"):
         return base.timing
@@ -98,11 +100,12 @@ class Generator:
         rng = random.Random(f"{self._seed}/{number}")
         writer = _Writer(rng, flags)
         nodes = writer.nodes(instructions)
+        self.skipped += writer.skipped
         store = self._store
         return Program(
-            f"{self._seed}/{number}", nodes, writer.roles, flags, store.take(rng, 2048), store.numbers(rng, 32),
-            store.numbers(rng, 32), store.take(rng, Layout.POOL_SIZE), store.index(rng),
-            store.take(rng, Layout.ARENA_SIZE), store.take(rng, 4096),
+            f"{self._seed}/{number}", nodes, writer.roles, flags, store.vectors(rng), store.numbers(rng, 32),
+            store.numbers(rng, 32), store.pool(rng), store.index(rng), store.take(rng, Layout.ARENA_SIZE),
+            store.take(rng, 4096),
         )  # fmt: skip
 
 
@@ -126,8 +129,12 @@ class _Writer:
         self.width, self.eighths = 8, 8
         self.vl: int | None = 0
         self.checkpoints = 0
-        kinds = list(_WEIGHTS)
-        self._kinds = rng.choices(kinds, [_WEIGHTS[k] * rng.choice((0.3, 1, 1, 2)) for k in kinds], k=2000)
+        # Whole registers with every element active and rounding to nearest have handlers of their own in our harts.
+        self.dense = not flags and rng.random() < 0.7
+        self.skipped: Counter[str] = Counter()
+        weights = {kind: weight * rng.choice((0.3, 1, 1, 2)) for kind, weight in _WEIGHTS.items()}
+        weights["vector"] *= 1 + self.dense
+        self._kinds = rng.choices(list(weights), list(weights.values()), k=2000)
         self._at = 0
 
     # nodes
@@ -145,7 +152,7 @@ class _Writer:
     def loop(self, depth: int, times: int) -> Loop:
         """A loop, perhaps with a loop inside."""
         rng = self.rng
-        count = rng.randrange(2, 24) if depth == 0 else rng.randrange(2, 8)
+        count = rng.randrange(2, 20) if depth == 0 else rng.randrange(2, 7)
         times *= count
         body: list[Node] = [self.straight(times)]
         for _ in range(rng.randrange(1, 4)):
@@ -162,7 +169,7 @@ class _Writer:
         """A forward jump over straight code."""
         rng = self.rng
         body: list[Node] = [self.straight(0) for _ in range(rng.randrange(1, 3))]
-        size = sum(4 * len(item.words) for node in body if isinstance(node, Straight) for item in node.head + node.items)
+        size = 4 * sum(len(item.words) for item in items(body))
         while True:
             row = rng.choice(rows_of("jump"))
             target = row.by_name.get("target")
@@ -208,11 +215,11 @@ class _Writer:
         if pick < 0.03:  # an unsupported vtype, seen in vl and vtype
             bad = rng.choice((4, 0x20, 0x100, 0x1F, 6 | 2 << 3, 1 << 63, 5 | 3 << 3))
             found.append(self.bad_vtype(bad))
-        if rng.random() < 0.35:
+        if rng.random() < (0.02 if self.dense else 0.35):
             found.append(self.csr_item("csrrwi", 2, rng.randrange(5)))
         if rng.random() < 0.25:
             found.append(self.csr_item("csrrwi", 10, rng.randrange(4)))
-        self.width, self.eighths = rng.choice(_CONFIGURATIONS)
+        self.width, self.eighths = rng.choice(_WHOLE if self.dense and rng.random() < 0.8 else _CONFIGURATIONS)
         found.append(self.configure())
         if rng.random() < 0.15:
             ratio = self.eighths / self.width
@@ -226,6 +233,13 @@ class _Writer:
     def bad_vtype(self, vtype: int) -> Item:
         """Ask for an unsupported vtype; vl and vtype are read afterwards."""
         a, b = self.rng.sample(self.free, 2)
+        raw = [row for row in rows_of("vset") if "uimm" in row.by_name]
+        if raw and vtype < 256:
+            row = self.rng.choice(raw)
+            values = {operand.name: self.operand(operand) for operand in row.operands}
+            words = [encode.encode(row, values | {"rd": b})]
+            words += [word("csrrs", rd=a, csr=0xC20, rs1=0), word("csrrs", rd=b, csr=0xC21, rs1=0)]
+            return self.made(words, row)
         if vtype >> 63:
             words = [word("addi", rd=a, rs1=0, imm=1), word("slli", rd=a, rs1=a, shamt=63)]
         else:
@@ -242,9 +256,11 @@ class _Writer:
     def configure(self) -> Item:
         """Set `self.width` and `self.eighths` with some vl, by a random row."""
         rng = self.rng
-        row = rng.choice(rows_of("vset"))
+        row = rng.choice([row for row in rows_of("vset") if "uimm" not in row.by_name])
         most = 64 * self.eighths // self.width
         pick = rng.random()
+        if self.dense and rng.random() < 0.7 and "rs2" not in row.by_name and "zimm" not in row.by_name:
+            pick = 0.55
         if "zimm" in row.by_name:
             wanted = rng.randrange(32)
         elif pick < 0.04:
@@ -313,10 +329,51 @@ class _Writer:
             if value not in operand.excludes:
                 return value
 
-    def plain(self, row: Instruction) -> Item:
-        """Any row without memory: random operands."""
+    def fresh(self, kind: str) -> int:
+        """An offset from `values` where there are values of a kind."""
+        size = Layout.PERIOD // len(KINDS)
+        place = KINDS.index(kind) * size + self.rng.randrange(0, size, 8)
+        return place if place < 2048 else place - Layout.PERIOD
+
+    def again(self, row: Instruction, values: dict[str, int], names: tuple[str, str], chance: float) -> None:
+        """Sometimes let two sources be the same register."""
+        first, second = names
+        if first in values and second in values and self.rng.random() < chance:
+            if values[first] not in row.by_name[second].excludes:
+                values[second] = values[first]
+
+    def float(self) -> Item:
+        """Scalar floating point, often on operands just loaded in its format."""
+        rng = self.rng
+        row = rng.choice(rows_of("float"))
         values = {operand.name: self.operand(operand) for operand in row.operands}
-        words = [encode.encode(row, values)]
+        self.again(row, values, ("fs1", "fs2"), 0.15)
+        kind = row.name.split(".")[-1]
+        load = {"d": "fld", "s": "flw", "h": "flh"}.get(kind)
+        words = []
+        for name in ("fs1", "fs2", "fs3"):
+            if load and name in values and rng.random() < 0.5:
+                words.append(word(load, fd=values[name], rs1=self.roles.values, imm=self.fresh(kind)))
+        return self.made([*words, encode.encode(row, values)], row)
+
+    def integer(self) -> Item:
+        """Integer arithmetic, sometimes on an operand just loaded."""
+        row = self.rng.choice(rows_of("integer"))
+        values = {operand.name: self.operand(operand) for operand in row.operands}
+        self.again(row, values, ("rs1", "rs2"), 0.08)
+        words = []
+        for name in ("rs1", "rs2"):
+            if self.rng.random() < 0.25 and values.get(name) in self.free:
+                words.append(word("ld", rd=values[name], rs1=self.roles.values, imm=self.fresh("x")))
+        return self.plain(row, values, words)
+
+    def plain(self, row: Instruction, values: dict[str, int], before: list[int]) -> Item:
+        """A row without memory."""
+        words = [*before, encode.encode(row, values)]
+        if self.skips(row, "low word zero"):
+            register = self.rng.choice(self.free)
+            words[-1:] = [word("ori", rd=register, rs1=values["rs1"], imm=1 << self.rng.randrange(11))]
+            words.append(encode.encode(row, values | {"rs1": register}))
         if row.expands.startswith("addi x2, x2"):  # sp must come back
             if values["imm"] == -512:
                 values["imm"] = 16
@@ -412,7 +469,22 @@ class _Writer:
         if chosen is None:
             return None
         row, values = chosen
-        return self.from_start(row, [], encode.encode(row, values))
+        return self.from_start(row, self.loaded(row, values), encode.encode(row, values))
+
+    def loaded(self, row: Instruction, values: dict[str, int]) -> list[int]:
+        """Sometimes load a source group with values of the row's type."""
+        rng = self.rng
+        made = shapes.groups(row, self.width, self.eighths, FLOATS)
+        assert made is not None
+        words = []
+        for group in made:
+            place = values[group.operand]
+            if group.read and group.width > 1 and rng.random() < 0.3 and (place > 0 or values.get("vm", 1)):
+                kind = {32: "s", 64: "d"}.get(group.width, "x") if shapes.floats(row, self.width) else "x"
+                at = rng.choice([r for r in self.free if r not in (values.get("rs1"), values.get("rs2"))])
+                words.append(word("addi", rd=at, rs1=self.roles.values, imm=self.fresh(kind) & -64))
+                words.append(word(f"vl{group.count}re8.v", vd=place, rs1=at))
+        return words
 
     def choose(self, kind: str) -> tuple[Instruction, dict[str, int]] | None:
         """A vector row that is legal now, with legal operands."""
@@ -420,28 +492,35 @@ class _Writer:
         row, made = rng.choice(_vector_rows(kind, self.width, self.eighths))
         values = {operand.name: self.operand(operand) for operand in row.operands}
         if "vm" in values:
-            values["vm"] = rng.random() < 0.6
+            values["vm"] = rng.random() < (0.85 if self.dense else 0.6)
         for _ in range(20):
             for group in made:
                 values[group.operand] = rng.randrange(0, 32, group.count)
+            if rng.random() < 0.1:
+                self.again(row, values, ("vs2", "vs1"), 1)
             if not shapes.reserved(row, made, values):
                 return row, values
         return None
 
     def skips(self, row: Instruction, case: str) -> bool:
-        """Whether qemu does this case of a row wrong."""
-        return quirk_of(row, case) is not None
+        """Whether qemu does this case of a row wrong; counted."""
+        found = quirk_of(row, case)
+        if found:
+            self.skipped[found.name] += 1
+        return found is not None
 
     def from_start(self, row: Instruction, before: list[int], last: int) -> Item:
         """The item, sometimes begun at a later element; vstart is seen to be zero afterwards."""
         rng = self.rng
         words = list(before)
         late = self.vl is not None and self.vl > 1 and not shapes.needs_start(row) and rng.random() < 0.06
-        late = late and not shapes.whole(row) and row.name not in ("vlm.v", "vsm.v")
-        late = late and not self.skips(row, "vstart")
-        if late:
+        if late and not self.skips(row, "vstart"):
             assert self.vl is not None
-            start = rng.randrange(1, self.vl)
+            most = self.vl
+            if end := shapes.whole(row, self.width):  # qemu leaves a vstart behind the end as it was
+                self.skipped["past the end"] += 1
+                most = end
+            start = rng.randrange(1, most)
             if start < 32:
                 words.append(word("csrrwi", rd=0, csr=8, zimm=start))
             else:
@@ -449,7 +528,7 @@ class _Writer:
                 register = rng.choice([r for r in self.free if r not in busy])
                 words += [word("addi", rd=register, rs1=0, imm=start), word("csrrw", rd=0, csr=8, rs1=register)]
         words.append(last)
-        if late:
+        if len(words) > len(before) + 1:
             words.append(word("csrrs", rd=self.destination(), csr=8, rs1=0))
         return self.made(words, row)
 
@@ -479,10 +558,13 @@ class _Writer:
         if how.first_fault:
             self.vl = None
             if rng.random() < 0.6:
-                return self.made([*words, *self.edge(at, how), encode.encode(row, values)], row)
+                words += self.edge(at, how)
+            else:
+                words.append(word("addi", rd=at, rs1=register, imm=offset))
+            self.skipped["fault-only-first"] += 1
+            read = word("csrrs", rd=self.destination(), csr=0xC20, rs1=0)
+            return self.made([*words, encode.encode(row, values), read], row)
         words.append(word("addi", rd=at, rs1=register, imm=offset))
-        if how.first_fault:
-            return self.made([*words, encode.encode(row, values)], row)
         return self.from_start(row, words, encode.encode(row, values))
 
     def indices(self, row: Instruction, register: int, width: int, at: int) -> list[int]:
@@ -490,7 +572,7 @@ class _Writer:
         made = shapes.groups(row, self.width, self.eighths, FLOATS)
         assert made is not None
         count = next(group.count for group in made if group.operand == "vs2")
-        place = Layout.INDEX - Layout.POOL - 0x800 + 1024 * (width.bit_length() - 4)
+        place = Layout.INDEX - Layout.POOL - Layout.START + 1024 * (width.bit_length() - 4)
         place += self.rng.randrange(0, 1025 - 64 * count, width // 8)
         high = place + 0x800 & -0x1000
         words = [word("lui", rd=at, upper=high), word("add", rd=at, rs1=at, rs2=self.roles.pool)]
@@ -506,8 +588,8 @@ class _Writer:
 
 
 _MAKERS: dict[str, Callable[[_Writer], Item | None]] = {
-    "integer": lambda writer: writer.plain(writer.rng.choice(rows_of("integer"))),
-    "float": lambda writer: writer.plain(writer.rng.choice(rows_of("float"))),
+    "integer": _Writer.integer,
+    "float": _Writer.float,
     "memory": _Writer.memory,
     "atomic": _Writer.atomic,
     "csr": _Writer.csr,

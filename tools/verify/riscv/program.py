@@ -31,6 +31,8 @@ class Layout:
     STATE = 0x0000  # initial registers: v 2048, x 256, f 256 bytes
     POOL = 0x1000  # values to load, read-only
     POOL_SIZE = 0x4000
+    START = 0x1000  # of the part of the pool that loops move in
+    PERIOD = 0x800  # bytes after which the kinds of values repeat
     INDEX = 0x5000  # bounded offsets of 8, 16, 32 and 64 bits, 1 KiB each, read-only
     ARENA = 0x6000  # memory to write
     ARENA_SIZE = 0x4000
@@ -132,14 +134,17 @@ def items(nodes: Sequence[Node]) -> Iterator[Item]:
             yield from items(node.body)
 
 
-def executed(nodes: Sequence[Node], times: int = 1) -> Iterator[tuple[Item, int]]:
-    """Items that run whatever the data are, with how often."""
+def executed(nodes: Sequence[Node], times: int = 1) -> Iterator[tuple[table.Instruction, int]]:
+    """Rows that run whatever the data are, with how often; what a jump may skip is not among them."""
     for node in nodes:
         if isinstance(node, Straight):
             for item in (*node.head, *node.items):
-                yield item, times
+                for row in item.rows:
+                    yield row, times
         elif isinstance(node, Loop):
             yield from executed(node.body, times * node.count)
+        else:
+            yield node.row, times
 
 
 def _checkpoints(nodes: Sequence[Node]) -> int:
@@ -188,14 +193,15 @@ def lower(nodes: Sequence[Node], roles: Roles, at: int, checkpoint: int) -> byte
 def _lower_loop(code: _Code, node: Loop, roles: Roles, here: int, checkpoint: int) -> None:
     start = (word("addi", rd=node.counter, rs1=0, imm=node.count),)
     step = (
-        word("slli", rd=roles.spare, rs1=node.counter, shamt=6),
+        word("andi", rd=roles.spare, rs1=node.counter, imm=3),
+        word("slli", rd=roles.spare, rs1=roles.spare, shamt=Layout.PERIOD.bit_length() - 1),
         word("add", rd=roles.values, rs1=roles.pool, rs2=roles.spare),
     )
-    body = lower(node.body, roles, here + 12, checkpoint)
+    body = lower(node.body, roles, here + 16, checkpoint)
     code.add(*start, *step)
     code.data += body
     code.add(word("addi", rd=node.counter, rs1=node.counter, imm=-1))
-    back = -(len(body) + 12)
+    back = -(len(body) + 16)
     if back >= -4096:
         code.add(encode.word("bne", rs1=node.counter, rs2=0, target=back))
     else:
@@ -243,7 +249,9 @@ def _routine(roles: Roles, flags: bool) -> bytes:
 
 def _address(code: _Code, register: int, value: int) -> None:
     low = (value & 0xFFF ^ 0x800) - 0x800
-    code.add(encode.word("lui", rd=register, upper=value - low), encode.word("addi", rd=register, rs1=register, imm=low))
+    code.add(
+        encode.word("lui", rd=register, upper=value - low), encode.word("addi", rd=register, rs1=register, imm=low)
+    )
 
 
 def _prologue(roles: Roles, flags: bool, base: int) -> bytes:
@@ -287,7 +295,7 @@ def _data(program: Program, base: int) -> bytes:
     roles, x = program.roles, list(program.integers)
     arena = base + Layout.ARENA
     x[2] = arena + 0x1000
-    x[roles.anchor], x[roles.pool] = arena + Layout.ARENA_SIZE // 2, base + Layout.POOL + 0x800
+    x[roles.anchor], x[roles.pool] = arena + Layout.ARENA_SIZE // 2, base + Layout.POOL + Layout.START
     x[roles.values], x[roles.dump] = x[roles.pool], base + Layout.DUMP
     out = bytearray(Layout.DUMP)
     out[:STATE_SIZE] = program.vectors + struct.pack("<64Q", *x, *program.floats)

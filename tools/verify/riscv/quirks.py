@@ -29,7 +29,7 @@ UNKNOWN = {
 class Quirk:
     """One fault of qemu: the rows and the case it touches, and the upstream commit that repairs it.
 
-    `case` is `always`, or `vstart` when only a start at a later element is wrong.
+    `case` says when: `always`, or for instance `vstart`: only a start at a later element is wrong.
     """
 
     name: str
@@ -40,12 +40,20 @@ class Quirk:
 
 
 QUIRKS: tuple[Quirk, ...] = (
+    Quirk("wfi", "refuses it in user mode, as the privileged specification allows", "no fault", "wfi"),
     Quirk(
         "rtz", "aborts (an assertion) while it translates a conversion with a static rounding mode", "",
         r"vf[wn]?cvt\.rtz\..*",
     ),
     Quirk("vslideup", "leaves vstart as it was", "d3646e31ce6d", r"vslideup\..*", "vstart"),
     Quirk("scalar", "leaves vstart as it was", "0848f7c18ef5", r"vmv\.(s\.x|x\.s)", "vstart"),
+    Quirk("float scalar", "leaves vstart as it was", "", r"vfmv\.(s\.f|f\.s)", "vstart"),
+    Quirk("past the end", "leaves a vstart that is not below vl as it was", "df4252b2ecaf", r"v.*", "past the end"),
+    Quirk(
+        "fault-only-first", "does not notice the new vl before a jump or a CSR access, which therefore follows", "",
+        r"vl(seg\d)?e\d+ff\.v", "no CSR access after it",
+    ),
+    Quirk("ctzw", "counts on in the upper half", "", r"ctzw", "low word zero"),
 )  # fmt: skip
 
 

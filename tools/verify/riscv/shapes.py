@@ -1,8 +1,8 @@
 """Which registers a vector instruction touches, and when the specification calls the combination reserved.
 
-Written from the vector specification (1.0, sections 3.4, 5.2, 5.3, 7, 15, 16), not from the meanings of the table: the
-campaign must not take over their mistakes. A row's shape follows from its name, as in `vwadd.wv`: a wide operation with a
-wide and a single source.
+Written from the vector specification (1.0, sections 3.4, 5.2, 5.3, 7, 14 to 16), not from the meanings of the table:
+the campaign must not take over their mistakes. A row's shape follows from its name, as in `vwadd.wv`: a wide operation
+with a wide and a single source.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from functools import cache
 
 from mtia.isa.table import Instruction
 
-__all__ = ["Group", "Memory", "groups", "is_vector", "memory", "needs_start", "registers", "reserved", "whole"]
+__all__ = [
+    "Group", "Memory", "floats", "groups", "is_vector", "memory", "needs_start", "registers", "reserved", "whole",
+]  # fmt: skip
 
 _MEMORY = re.compile(r"v([ls])(s|ux|ox)?(?:seg(\d))?e(i?)(\d+)(ff)?\.v")
-_WHOLE = re.compile(r"v(?:l|s|mv)(\d)r(?:e\d+)?\.v")
+_WHOLE = re.compile(r"v(?:l|s|mv)(\d)r(?:e(\d+))?\.v")
 _COMPARISON = re.compile(r"vm(s(eq|ne|lt|le|gt|ge|bc|bf|if|of)|f(eq|ne|lt|le|gt|ge)|adc)")
 _CONVERSION = re.compile(r"vf[wn]?cvt\.(?:rtz\.|rod\.)?(f|xu?)\.(f|xu?)\.")
 # A destination of these may not overlap a source, whatever the widths.
@@ -78,10 +80,14 @@ def needs_start(row: Instruction) -> bool:
 
 
 @cache
-def whole(row: Instruction) -> int:
-    """Registers that a row moves whatever vl is; 0 for other rows."""
+def whole(row: Instruction, width: int) -> int:
+    """Elements that a row moves whatever vl is, with elements of `width` for a copy; 0 for other rows."""
     found = _WHOLE.fullmatch(row.name)
-    return int(found[1]) if found else 0
+    if found is None:
+        return 0
+    if row.name.startswith("vl"):
+        width = int(found[2])
+    return int(found[1]) * 512 // (8 if row.name.startswith("vs") else width)
 
 
 def _memory_groups(row: Instruction, found: Memory, width: int, eighths: int) -> dict[str, tuple[int, int]]:
@@ -125,23 +131,24 @@ def _widths(row: Instruction, width: int, eighths: int) -> dict[str, tuple[int, 
     return {"vd": to, "vs1": first, "vs2": second}
 
 
-def _float_widths(row: Instruction, width: int) -> set[int]:
+@cache
+def floats(row: Instruction, width: int) -> frozenset[int]:
     """The widths of floating-point elements that a row works on."""
     if not row.name.startswith(("vf", "vmf")) or row.name.startswith("vfirst"):
-        return set()
+        return frozenset()
     form = row.name.split(".")[-1]
     wide = row.name.startswith("vfw")
     to, source = 2 * width if wide else width, 2 * width if form.startswith("w") else width
     if found := _CONVERSION.match(row.name):
-        return {w for kind, w in ((found[1], to), (found[2], source)) if kind == "f"}
-    return {width, to, source}
+        return frozenset(w for kind, w in ((found[1], to), (found[2], source)) if kind == "f")
+    return frozenset((width, to, source))
 
 
 @cache
-def groups(row: Instruction, width: int, eighths: int, floats: tuple[int, ...]) -> tuple[Group, ...] | None:
+def groups(row: Instruction, width: int, eighths: int, exist: tuple[int, ...]) -> tuple[Group, ...] | None:
     """The operands of a row at an element width and group size; None when the row is reserved there.
 
-    `floats` are the floating-point element widths that exist.
+    `exist` are the floating-point element widths that do.
     """
     found = memory(row)
     sizes = _memory_groups(row, found, width, eighths) if found else _widths(row, width, eighths)
@@ -154,7 +161,7 @@ def groups(row: Instruction, width: int, eighths: int, floats: tuple[int, ...]) 
             made.append(Group(operand.name, element, size, operand.writes, operand.reads))
     if found and found.way != "r" and any(g.count * found.fields > 8 for g in made if g.operand != "vs2"):
         return None
-    if not _float_widths(row, width) <= set(floats):
+    if not floats(row, width) <= set(exist):
         return None
     return tuple(made)
 

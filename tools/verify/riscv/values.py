@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+import struct
 from functools import cache
 from typing import Any
 
 import numpy as np
+from mtia.isa.state import VLENB
 
 from .program import Layout
 
-__all__ = ["Store"]
+__all__ = ["KINDS", "Store"]
 
+KINDS = ("d", "s", "h", "x")  # floats of 64, 32 and 16 bits, and integers: the parts of a period of the pool
 _WORDS = 1 << 16
 _TABLES = 64
 
@@ -54,41 +57,51 @@ def _integers(rng: Any, count: int) -> Any:
 
 
 @cache
-def _master(seed: int) -> tuple[bytes, tuple[bytes, ...]]:
+def _master(seed: int) -> tuple[dict[str, bytes], tuple[bytes, ...]]:
+    """Values of each kind, and tables of bounded offsets."""
     rng = np.random.default_rng(seed)
     n = _WORDS
-    single, half = _floats(rng, n, 32), _floats(rng, n, 16)
-    kinds = [
-        _floats(rng, n, 64), _packed(_floats(rng, 2 * n, 32), 32), _packed(_floats(rng, 4 * n, 16), 16),
-        single | np.uint64(0xFFFFFFFF << 32), half | np.uint64(0xFFFFFFFFFFFF << 16), _integers(rng, n),
-        _integers(rng, n),
-    ]  # fmt: skip
-    # runs of one kind, so that a vector register holds mostly one type
-    kind = np.repeat(rng.integers(0, len(kinds), n // 8), 8)
-    words = np.choose(kind, kinds).astype(np.uint64)
+    boxed = _floats(rng, n, 32) | np.uint64(0xFFFFFFFF << 32), _floats(rng, n, 16) | np.uint64(0xFFFFFFFFFFFF << 16)
+    kinds = {
+        "d": _floats(rng, n, 64), "s": _packed(_floats(rng, 2 * n, 32), 32), "h": _packed(_floats(rng, 4 * n, 16), 16),
+        "x": _integers(rng, n),
+    }  # fmt: skip
+    everything = [*kinds.values(), *boxed, kinds["x"]]
+    kinds["any"] = np.choose(rng.integers(0, len(everything), n), everything)
     tables = []
     for _ in range(_TABLES):
         parts = [rng.integers(0, 256, 1024).astype(np.uint8).tobytes()]
         parts += [rng.integers(0, 2000, 8192 // width).astype(f"<u{width // 8}").tobytes() for width in (16, 32)]
         parts.append(rng.integers(-1000, 1500, 128).astype("<i8").tobytes())
         tables.append(b"".join(parts))
-    return words.tobytes(), tuple(tables)
+    return {name: values.astype(np.uint64).tobytes() for name, values in kinds.items()}, tuple(tables)
 
 
 class Store:
-    """Slices of one large random table; the same for the same seed."""
+    """Slices of large random tables; the same for the same seed."""
 
     def __init__(self, seed: int) -> None:
-        self._words, self._tables = _master(seed)
+        self._kinds, self._tables = _master(seed)
 
-    def take(self, rng: random.Random, size: int) -> bytes:
-        """`size` bytes."""
-        at = rng.randrange(0, len(self._words) - size, 8)
-        return self._words[at : at + size]
+    def take(self, rng: random.Random, size: int, kind: str = "any") -> bytes:
+        """`size` bytes of a kind."""
+        words = self._kinds[kind]
+        at = rng.randrange(0, len(words) - size, 8)
+        return words[at : at + size]
 
     def numbers(self, rng: random.Random, count: int) -> list[int]:
-        """`count` 64-bit words, each from another place."""
-        return [int.from_bytes(self.take(rng, 8), "little") for _ in range(count)]
+        """`count` 64-bit words of any kind."""
+        return list(struct.unpack(f"<{count}Q", self.take(rng, 8 * count)))
+
+    def pool(self, rng: random.Random) -> bytes:
+        """The values to load: every `KINDS` in turn, over and over."""
+        parts = Layout.POOL_SIZE // Layout.PERIOD
+        size = Layout.PERIOD // len(KINDS)
+        return b"".join(self.take(rng, size, kind) for _ in range(parts) for kind in KINDS)
+
+    def vectors(self, rng: random.Random) -> bytes:
+        """Thirty-two vector registers, four in a row of one kind."""
+        return b"".join(self.take(rng, 4 * VLENB, rng.choice((*KINDS, "any"))) for _ in range(8))
 
     def index(self, rng: random.Random) -> bytes:
         """Offsets for indexed accesses, as `Layout.INDEX` wants them: 1 KiB of every width."""
