@@ -417,14 +417,12 @@ class _Writer:
         words = [word("addi", rd=at, rs1=self.roles.anchor, imm=offset)]
         rows = [row]
         values = {operand.name: self.operand(operand) for operand in row.operands} | {"rs1": at}
-        if row.name.startswith("sc."):  # not without a reservation of its size before
+        if row.name.startswith("sc."):  # right after a reservation of its size: all else may succeed or fail
             rows.insert(0, rng.choice([r for r in rows_of("atomic") if r.name.startswith("lr" + row.name[2:4])]))
             to = rng.choice([r for r in self.free if r != at])
             words.append(encode.encode(rows[0], {"rd": to, "rs1": at}))
             if rng.random() < 0.2:
                 words.append(word("addi", rd=at, rs1=at, imm=rng.choice((0, size, -size))))
-            if rng.random() < 0.1:
-                words.append(word("sb", rs1=at, rs2=rng.randrange(32), imm=0))
         words.append(encode.encode(row, values))
         return self.made(words, *rows)
 
