@@ -57,6 +57,7 @@ class Program:
         data = make() if keep is None else keep(f"program-{hashlib.sha256(what).hexdigest()[:32]}", make)
         start = 8 + int.from_bytes(data[:8], "little")
         handlers, self.exact = json.loads(data[8:start])
+        self.handlers: list[str] = handlers
         self._insns = Memory(len(data) - start)
         self._insns.bytes[:] = data[start:]
         records = self.records
