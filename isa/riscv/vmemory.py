@@ -174,6 +174,7 @@ def _strided(width: int, direction: int, unit: bool) -> Fn:
         h.vstart = 0
         return OK
 
+    meaning.made_of["widths"] = {"rd": size}
     if unit:
         meaning.made_of["dense"] = {size: partial(_whole_registers, direction=direction)}
     return meaning
@@ -215,6 +216,8 @@ def _indexed(kind: Any, direction: int) -> Fn:
         h.vstart = 0
         return OK
 
+    meaning.made_of["shapes"] = (1, 0, 0)
+    meaning.made_of["widths"] = {"rs2": size}
     return meaning
 
 
@@ -261,6 +264,7 @@ def _first(width: int) -> Fn:
         h.vstart = 0
         return OK
 
+    meaning.made_of["widths"] = {"rd": size}
     return meaning
 
 
