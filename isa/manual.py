@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mtia.isa import table
-from mtia.isa.xmtia import statements
+from mtia.isa.xmtia import accuracy, statements
 
 __all__ = ["FILE", "drawing", "manual"]
 
@@ -91,7 +91,7 @@ def manual() -> str:
     units = [row for row in rows if row.extension.name.startswith("Xmtia")]
     parts = [_INTRODUCTION.format(count=len(rows), hart=len(harts), units=len(units))]
     parts += [chapter.read_text() for chapter in sorted(_CHAPTERS.glob("*.md"))]
-    parts.append(statements.chapter())
+    parts += [statements.chapter(), accuracy.chapter()]
     for title, chosen in (("Xmtia", units), ("RISC-V", harts)):
         parts.append(f"## {title}\n")
         parts += [_section(name, text, of) for name, (text, of) in _groups(chosen).items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -78,6 +79,9 @@ def llvm() -> Any:
 
     llvmlite.binding.initialize_native_target()
     llvmlite.binding.initialize_native_asmprinter()
+    for library in ("libm.so.6", "libgcc_s.so.1"):  # what a CPU without FMA or half precision calls instead
+        with contextlib.suppress(RuntimeError):
+            llvmlite.binding.load_library_permanently(library)
     return llvmlite.binding
 
 

@@ -16,9 +16,9 @@ from mtia.isa.xmtia.codes import DType
 from mtia.runtime.device import Device
 from mtia.runtime.elf import Program
 from mtia.runtime.faults import Trap
-from mtia.runtime.launch import launch
+from mtia.runtime.launch import LaunchResult, launch
 
-__all__ = ["CONSTANTS", "DATA", "Outcome", "Script", "device", "run", "set_global", "set_tile"]
+__all__ = ["CONSTANTS", "DATA", "Outcome", "Script", "device", "run", "run_in_place", "set_global", "set_tile"]
 
 TEXT = 0x4000_0000
 CONSTANTS = 0x1000  # offset in local memory of the values that the harts read
@@ -159,20 +159,31 @@ def _assemble(scripts: Mapping[tuple[int, int], Script]) -> bytes:
     return struct.pack(f"<{len(words)}I", *words)
 
 
-def run(
-    chip: str, scripts: Script | Mapping[tuple[int, int], Script], data: Any = b"", interpreter: str = "fast"
-) -> Outcome:
-    """Run scripts (by PE and core; one alone runs on core A of PE 0) with `data` in local memory from `DATA` on."""
+Scripts = Script | Mapping[tuple[int, int], Script]
+
+
+def _launch(chip: str, scripts: Scripts, data: Any, interpreter: str) -> tuple[LaunchResult, int]:
+    """Launch scripts; returns the result and how many PEs took part."""
     if isinstance(scripts, Script):
         scripts = {(0, 0): scripts}
     pes, cores = (1 + max(key[n] for key in scripts) for n in (0, 1))
     pool = next(iter(scripts.values())).pool.values
     images = ((CONSTANTS, struct.pack(f"<{len(pool)}Q", *pool)), (DATA, bytes(data)))
     program = Program("units", TEXT, TEXT, _assemble(scripts), images, {"cores": cores}, {}, b"")
+    return launch(device(chip), program, (pes,), (), interpreter=interpreter), pes
+
+
+def run(chip: str, scripts: Scripts, data: Any = b"", interpreter: str = "fast") -> Outcome:
+    """Run scripts (by PE and core; one alone runs on core A of PE 0) with `data` in local memory from `DATA` on."""
+    result, pes = _launch(chip, scripts, data, interpreter)
     machine = device(chip)
-    result = launch(machine, program, (pes,), (), interpreter=interpreter)
     host = machine.machine(interpreter)
     size, acc_size = machine.chip.ls.bytes, machine.chip.re.bytes
     ls = np.frombuffer(host.regions["ls"].bytes(0, size * pes), np.uint8).reshape(pes, size).copy()
     acc = np.frombuffer(host.regions["acc"].bytes(0, acc_size * pes), np.uint8).reshape(pes, acc_size).copy()
     return Outcome(result.cycles, result.trap, ls, acc)
+
+
+def run_in_place(chip: str, scripts: Scripts) -> int:
+    """Run scripts whose results are in device memory; returns the cycles, a trap is an exception."""
+    return _launch(chip, scripts, b"", "fast")[0].check().cycles
