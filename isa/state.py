@@ -108,10 +108,9 @@ class Hart(Struct):
     ready_x: Array[u64, 33]
     ready_f: Array[u64, 33]
     ready_v: Array[u64, 32]
-    v_registers: u32  # registers of a group, at least 1 (the machine's, after every change of vtype)
-    v_shift: u32  # log2 of vsew (the machine's)
+    v_shift: u32  # log2 of vsew (the machine's, after every change of vtype)
     v_dense: u32  # vsew | registers << 8 when all elements are active and no rounding mode or flags matter, else 0
-    pad: u32
+    free: Array[u64, 2]  # when the integer and the floating-point divider are free (the machine's)
     ls_base: u64  # hart address of local memory
     ls_size: u64
     ls_ptr: u64  # host address of local memory
@@ -127,7 +126,7 @@ class Hart(Struct):
     unit: u64  # host address of the command processor's state for this hart
     watch: u64  # host address of what a profiler knows of this hart (the machine's)
     ls_watch: u64  # host address of the counts of commands by block of LS (`watched`); 0 = unchecked
-    reserved: Array[u64, 5]  # makes the size a multiple of 64, so that in an array of harts v stays aligned
+    reserved: Array[u64, 4]  # makes the size a multiple of 64, so that in an array of harts v stays aligned
 
 
 @fn
@@ -142,25 +141,61 @@ def all_written(shadow: u64, size: u64) -> boolean:
 
 
 @fn
+def scalar_written(shadow: u64, size: u64) -> boolean:
+    """As `all_written` for 1, 2, 4 or 8 bytes."""
+    if size == 8:
+        return Ptr[u64](shadow)[0] == ONES
+    if size == 4:
+        return Ptr[u32](shadow)[0] == ONES & 0xFFFF_FFFF
+    if size == 2:
+        return Ptr[u16](shadow)[0] == ONES & 0xFFFF
+    return Ptr[u8](shadow)[0] == 1
+
+
+@fn
 def changes(kind: u32) -> boolean:
     """Whether an access of this kind writes."""
     return kind == WRITE or kind == AMO or kind == CONDITIONAL
 
 
 @fn
-def watched(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
-    """Whether a command that the hart has not waited for writes (for a write: or reads) a block of these bytes.
+def block_watched(h: Ptr[Hart], block: u64, kind: u32) -> boolean:
+    """Whether a command that the hart has not waited for writes (for a write: or reads) a block of local memory.
 
     `Hart.ls_watch` counts such commands by block, first those that write, then those that read.
     """
     writes = Ptr[u16](h.ls_watch)
-    reads = writes + (h.ls_size >> WATCH_SHIFT)
-    found = u16(0)
-    for block in range(inside >> WATCH_SHIFT, (inside + size + ((1 << WATCH_SHIFT) - 1)) >> WATCH_SHIFT):
-        found |= writes[block]
-        if changes(kind):
-            found |= reads[block]
+    found = writes[block]
+    if changes(kind):
+        found |= (writes + (h.ls_size >> WATCH_SHIFT))[block]
     return found != 0
+
+
+@fn(inline="never")
+def many_watched(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
+    """Whether one of the blocks of a range is watched."""
+    for block in range(inside >> WATCH_SHIFT, (inside + size + ((1 << WATCH_SHIFT) - 1)) >> WATCH_SHIFT):
+        if block_watched(h, block, kind):
+            return True
+    return False
+
+
+@fn
+def watched(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
+    """The same, a few instructions where the size is known to reach two blocks at most."""
+    if size > 1 << WATCH_SHIFT:
+        return many_watched(h, inside, size, kind)
+    last = (inside + max(size, u64(1)) - 1) >> WATCH_SHIFT
+    return block_watched(h, inside >> WATCH_SHIFT, kind) or block_watched(h, last, kind)
+
+
+@fn(inline="never")
+def granted_here(h: Ptr[Hart], inside: u64, size: u64) -> boolean:
+    """Take the machine's grant of an access to local memory, if there is one."""
+    if h.grant_size != size or h.grant_base != h.ls_base + inside:
+        return False
+    h.grant_size = 0
+    return True
 
 
 @fn
@@ -168,22 +203,35 @@ def free_of_commands(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean
     """Whether no command is in the way of an access to local memory, or the machine has granted it."""
     if h.ls_watch == 0 or likely(not watched(h, inside, size, kind)):
         return True
-    if h.grant_size != size or h.grant_base != h.ls_base + inside:
-        return False
-    h.grant_size = 0
-    return True
+    return granted_here(h, inside, size)
 
 
 @fn(inline="never")
+def many_written(shadow: u64, size: u64) -> boolean:
+    """As `all_written`, apart from the code around it."""
+    return all_written(shadow, size)
+
+
+@fn
 def shadowed(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
     """Whether an access to local memory is in order; notes a write."""
-    if not free_of_commands(h, inside, size, kind):
+    if unlikely(not free_of_commands(h, inside, size, kind)):
         return False
     shadow = h.ls_shadow + inside
     if kind == WRITE or kind == CONDITIONAL:
         memset(Ptr[u8](shadow), 1, size)
         return True
-    return all_written(shadow, size)
+    if size == 8:
+        return Ptr[u64](shadow)[0] == ONES
+    if size == 4:
+        return Ptr[u32](shadow)[0] == u32(ONES & 0xFFFF_FFFF)
+    if size == 2:
+        return Ptr[u16](shadow)[0] == u16(ONES & 0xFFFF)
+    if size == 1:
+        return Ptr[u8](shadow)[0] == 1
+    if size == VLENB:
+        return all_written(shadow, u64(VLENB))
+    return many_written(shadow, size)
 
 
 @fn(inline="never")
@@ -195,6 +243,22 @@ def break_peer(h: Ptr[Hart], host: u64, size: u64) -> None:
 
 
 @fn
+def in_order(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
+    """As `shadowed`, decided in line for a scalar read or write inside a block that no command names."""
+    if (size == 1 or size == 2 or size == 4 or size == 8) and (kind == READ or kind == WRITE):
+        block = Ptr[u16](h.ls_watch) + (inside >> WATCH_SHIFT)
+        if likely(h.ls_watch != 0 and (inside & ((1 << WATCH_SHIFT) - 1)) + size <= 1 << WATCH_SHIFT):
+            shadow = h.ls_shadow + inside
+            if kind == WRITE:
+                if likely(block[0] | block[h.ls_size >> WATCH_SHIFT] == 0):
+                    memset(Ptr[u8](shadow), 1, size)
+                    return True
+            elif likely(block[0] == 0 and scalar_written(shadow, size)):
+                return True
+    return shadowed(h, inside, size, kind)
+
+
+@fn
 def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
     """Return the host address of `size` bytes at `address`, or 0 after writing the request into `want_*`."""
     inside = address - h.ls_base
@@ -202,7 +266,7 @@ def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
         if changes(kind):
             if unlikely(h.claimed != 0):
                 break_peer(h, h.ls_ptr + inside, size)
-        if likely(h.ls_shadow == 0) or shadowed(h, inside, size, kind):
+        if likely(h.ls_shadow == 0) or in_order(h, inside, size, kind):
             return h.ls_ptr + inside
         h.want_addr = address
         h.want_size = u32(size)

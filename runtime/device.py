@@ -147,6 +147,8 @@ class Device:
             raise UserError(f"an array of {data.nbytes} bytes does not fit a buffer of {target.size}")
         self._note_written(target.address, data.nbytes)
         self._content(target)[: data.nbytes] = data.reshape(-1).view(np.uint8)
+        for machine in self._machines.values():
+            machine.written(target.address, data.nbytes)
         return target
 
     def copy_out(self, buffer: Buffer, array: np.ndarray[Any, Any]) -> None:

@@ -57,6 +57,11 @@ class Program:
             return None
         return self.lines[at][1:]
 
+    @functools.cached_property
+    def folder(self) -> str:
+        """The folder that relative file names of the line table start from, empty when unknown."""
+        return _folder(self.data)
+
     def symbol_at(self, pc: int) -> str | None:
         """The last symbol at or before an address in the text."""
         below = [(value, name) for name, value in self.symbols.items() if self.text_base <= value <= pc]
@@ -125,6 +130,17 @@ def _lines(data: bytes) -> list[tuple[int, str, int]]:
     except (ELFError, KeyError, ValueError, AssertionError):
         return found
     return found
+
+
+def _folder(data: bytes) -> str:
+    """Where the compiler ran, by the first compile unit of the DWARF."""
+    try:
+        file = ELFFile(io.BytesIO(data))
+        unit = next(iter(file.get_dwarf_info(relocate_dwarf_sections=False).iter_CUs()), None)
+        found = unit.get_top_DIE().attributes.get("DW_AT_comp_dir") if unit is not None else None
+        return _text(found.value) if found is not None else ""
+    except (ELFError, KeyError, ValueError, AssertionError):
+        return ""
 
 
 def _rows(program: Any) -> list[tuple[int, str, int]]:

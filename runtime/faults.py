@@ -125,6 +125,7 @@ def _message(t: Any) -> str:
         Cause.SPACE: _GENERAL[Cause.SPACE],
         Cause.ALIGN: f"DMA address {t.value:#x} is not a multiple of {t.limit}",
         Cause.UNWRITTEN: f"{_place(t)} is read, but nothing was written there",
+        Cause.DEPENDS: f"control or addresses depend on data at {t.value:#x}, which a run without values does not make",
         Cause.DEADLOCK: f"harts meet at different barriers, {t.value} and {t.limit}",
     }
     return texts.get(t.cause, f"cause {t.cause}")

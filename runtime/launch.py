@@ -80,6 +80,7 @@ def launch(
     limit: int | None = None,
     trace_file: str | Path | None = None,
     strict: bool | Iterable[str] = True,
+    values: bool = True,
     observer: Observer | None = None,
 ) -> LaunchResult:
     """Run a program over a grid on all PEs of the device.
@@ -88,8 +89,10 @@ def launch(
     lines are written back inside the timed region) or `llc` (buffers given as arguments are resident). `start` is
     `first` (the device is idle) or `replace` (behind another launch, which hid the fetch of the work descriptor).
     `limit` is the number of cycles after which a runaway program is stopped. `strict` says which of the checks
-    of `checks.CHECKS` are on: all, none, or those named. An `observer` (such as `profile.Recorder`) follows the run; a
-    `trace_file` is written by one. Neither changes a cycle.
+    of `checks.CHECKS` are on: all, none, or those named. Without `values` only time passes, in the same cycles:
+    nothing is computed or moved, and a program whose control or addresses depend on such data is stopped with
+    `DEPENDS`. An `observer` (such as `profile.Recorder`) follows the run; a `trace_file` is written by one. Neither
+    changes a cycle.
     """
     if not isinstance(program, Program):
         program = elf.load(program)
@@ -112,6 +115,7 @@ def launch(
     checks = checks_of(strict)
     host.strict("unwritten" in checks, "races" in checks)
     host.areas(device.areas(host) if "buffers" in checks else None)
+    host.without_values(not values)
     host.machine.limit = limit or DEFAULT_LIMIT
     host.record(0)
     if trace_file and observer is None:
@@ -207,6 +211,8 @@ def _start(
     for core in range(cores):
         vector = bool(chip.hart.vector_mask >> core & 1)
         code = _decoded(program.text, program.text_base, chip, interpreter, vector)
+        if host.machine.skip and any("ff." in name for name in code.handlers):
+            raise UserError("a program with fault-only-first loads cannot run without values: they choose vl")
         host.pes["harts"]["code"][:, core] = code.addr
         h = host.registers[:, core]
         h["pc"], h["rank"], h["exact"] = program.entry, np.arange(chip.pes), int(code.exact)

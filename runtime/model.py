@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from mtia.isa.plan import CompiledModel, TensorSpec, numpy_type
 from mtia.runtime import elf
 from mtia.runtime.device import Buffer, Device
 from mtia.runtime.launch import LaunchResult, launch
+from mtia.runtime.profile import Observer
 from numpy.typing import NDArray
 
 __all__ = ["LoadedModel", "ModelRun"]
@@ -56,12 +57,12 @@ class LoadedModel:
 
     def __call__(
         self, *inputs: NDArray[Any], keep_layers: bool = False, state: str = "cold", interpreter: str = "fast",
-        strict: bool | Iterable[str] = True,
+        strict: bool | Iterable[str] = True, observer: Callable[[], Observer] | None = None,
     ) -> ModelRun:  # fmt: skip
         """Run the model on arrays of the shapes it was compiled for.
 
         With `keep_layers` the value of every graph node that reaches device memory is copied out as soon as it is made.
-        `state`, `interpreter` and `strict` are those of `launch`.
+        `state`, `interpreter` and `strict` are those of `launch`; `observer` makes one for each launch.
         """
         self._copy_inputs(inputs)
         layers: dict[str, NDArray[Any]] = {}
@@ -70,7 +71,7 @@ class LoadedModel:
             arguments = [self.buffers[number] for number in call.args]
             result = launch(
                 self.device, self.programs[call.kernel], (call.grid,), arguments, state=state,
-                interpreter=interpreter, strict=strict,
+                interpreter=interpreter, strict=strict, observer=observer() if observer else None,
             )  # fmt: skip
             results.append(result.check())
             if keep_layers and call.node:

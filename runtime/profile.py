@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -73,8 +74,9 @@ class Profile:
     chip: Chip
     program: Program
     cycles: int
+    ended: int  # the last hart's end
     counters: dict[str, Any] = field(repr=False)
-    pes: int
+    numbers: Array  # of the PEs that took part; `pe` everywhere else is a place in this list
     harts: int
     commands: Array = field(repr=False)
     spans: Array = field(repr=False)
@@ -82,6 +84,25 @@ class Profile:
     alive: Array = field(repr=False)  # (PE, hart, 2): first and last cycle of a hart
     pcs: Array = field(repr=False)
     visits: tuple[Array, ...] = field(repr=False)
+
+    @property
+    def pes(self) -> int:
+        """How many PEs took part."""
+        return len(self.numbers)
+
+    def of_pe(self, pe: int) -> Profile:
+        """The same launch as one PE saw it; counters and samples stay those of the chip."""
+        mine = self.commands["pe"] == pe
+        commands = self.commands[mine]
+        places = np.append(np.cumsum(mine) - 1, NO_COMMAND)
+        commands["blocker"] = places[commands["blocker"]]
+        spans = self.spans[self.spans["pe"] == pe]
+        commands["pe"], spans["pe"] = 0, 0
+        visits = tuple(rows[pe : pe + 1] for rows in self.visits)
+        return dataclasses.replace(
+            self, numbers=self.numbers[pe : pe + 1], commands=commands, spans=spans, alive=self.alive[pe : pe + 1],
+            visits=visits,
+        )  # fmt: skip
 
     @functools.cached_property
     def lines(self) -> dict[int, tuple[str, int]]:
@@ -139,11 +160,16 @@ class Recorder:
         controls = host.pes["harts"][: self._pes, : self._harts]
         ended = np.where(controls["state"] == DONE, controls["end"], result.cycles)
         for core, watcher in enumerate(self._watchers):
-            for pe in range(self._pes):
-                watcher.finish(pe, int(ended[pe, core]))
+            # A hart that has returned waits for its commands at address 0: the time is its last instruction's.
+            returned = (spans["track"] == RANK_HART + core) & (spans["pc"] == 0)
+            last_pcs = watcher.program.records["pc"][
+                [watcher.finish(pe, int(ended[pe, core])) for pe in range(self._pes)]
+            ]
+            spans["pc"][returned] = last_pcs[spans["pe"][returned]]
         records = self._watchers[0].program.records[:-1] if self._watchers else None
         self._profile = Profile(
-            result.chip, self._program, result.cycles, result.counters, self._pes, self._harts, _commands(trace),
+            result.chip, self._program, result.cycles, int(ended.max(initial=0)), result.counters,
+            host.pes["index"][: self._pes].copy(), self._harts, _commands(trace),
             np.concatenate([spans, _unfinished(host, self._pes, self._harts, result.cycles, spans.dtype)]),
             np.concatenate([samples, last]), np.stack([controls["start"], ended], axis=-1),
             np.array(records["pc"] if records is not None else np.unique(trace["pc"])),

@@ -24,7 +24,9 @@ def over_time(starts: Array, ends: Array, amounts: Array, edges: Array) -> Array
     times, change = times[order], np.concatenate([slope, -slope])[order]
     rate = np.cumsum(change)
     passed = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(times))]) if len(times) else np.zeros(1)
-    return np.diff(np.interp(edges, times, passed)) if len(times) else np.zeros(len(edges) - 1)
+    if not len(times):
+        return np.zeros(len(edges) - 1)
+    return np.asarray(np.maximum(np.diff(np.interp(edges, times, passed)), 0))  # sums of rounded slopes may go below 0
 
 
 def lanes(profile: Profile) -> Iterator[tuple[str, Array, Array]]:

@@ -7,10 +7,11 @@ of the whole chip. Events are written as they are made, in the order of PE, trac
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import heapq
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -42,24 +43,41 @@ _CHUNK = 1 << 14  # events formatted at once
 Array = np.ndarray[Any, Any]
 
 
-def write(profile: Profile, path: str | Path, pes: Iterable[int] | None = None) -> None:
-    """Write the trace, compressed when the name ends in `.gz`; with `pes` only of those."""
+def write(profiles: Profile | Sequence[Profile], path: str | Path) -> None:
+    """Write the trace of one launch or of several in a row, compressed when the name ends in `.gz`."""
+    launches = [profiles] if isinstance(profiles, Profile) else list(profiles)
+    chip = launches[0].chip
     with _opened(Path(path)) as file:
-        file.write('{"displayTimeUnit":"ns","otherData":' + json.dumps({"chip": profile.chip.name, "unit": "clock"}))
-        file.write(',"traceEvents":[\n')
-        file.write(_metadata(CHIP, "process_name", "name", f"{profile.chip.name}: {profile.program.kernel}"))
-        _write_counters(file, profile)
-        wanted = range(profile.pes) if pes is None else pes
-        flows = _flows(profile)
-        by_pe = [np.argsort(rows["pe"], kind="stable") for rows in (profile.commands, profile.spans)]
-        pes_of = [rows["pe"][order] for rows, order in zip((profile.commands, profile.spans), by_pe, strict=True)]
-        for pe in wanted:
-            picked = [
-                order[slice(*np.searchsorted(numbers, [pe, pe + 1]))]
-                for order, numbers in zip(by_pe, pes_of, strict=True)
-            ]
-            _write_pe(file, profile, pe, picked[0], profile.spans[picked[1]], flows)
+        file.write('{"displayTimeUnit":"ns","otherData":' + json.dumps({"chip": chip.name, "unit": "clock"}))
+        file.write(',"traceEvents":[\n' + _metadata(CHIP, "process_name", "name", chip.name))
+        _name_track(file, CHIP, 0, "launches")
+        named: set[tuple[int, int]] = set()
+        begin = flow = 0
+        for profile in launches:
+            _write_launch(file, profile, begin, flow, named)
+            begin, flow = begin + profile.cycles, flow + len(profile.commands)
         file.write("\n]}\n")
+
+
+def _write_launch(file: IO[str], profile: Profile, begin: int, flow: int, named: set[tuple[int, int]]) -> None:
+    """Everything about a launch that starts at cycle `begin`; its arrows have numbers from `flow` on."""
+    name = json.dumps(profile.program.kernel)
+    file.write(_slice(CHIP, 0) + f',"cat":"launch","ts":{begin},"dur":{profile.cycles},"name":{name}}}')
+    _write_counters(file, profile, begin)
+    commands, spans = profile.commands.copy(), profile.spans.copy()
+    for rows, names in ((commands, ("issued", "start", "end", "ready")), (spans, ("start", "end"))):
+        for name in names:
+            rows[name] += begin
+    later = dataclasses.replace(profile, commands=commands, spans=spans, alive=profile.alive + begin)
+    flows = _flows(later, flow)
+    by_pe = [np.argsort(rows["pe"], kind="stable") for rows in (commands, spans)]
+    bounds = [
+        np.searchsorted(rows["pe"][order], np.arange(profile.pes + 1))
+        for rows, order in zip((commands, spans), by_pe, strict=True)
+    ]
+    for pe in range(profile.pes):
+        mine, states = (order[bound[pe] : bound[pe + 1]] for order, bound in zip(by_pe, bounds, strict=True))
+        _write_pe(file, later, pe, mine, spans[states], flows, named)
 
 
 @contextmanager
@@ -80,39 +98,50 @@ def _metadata(pid: int, kind: str, key: str, value: Any, tid: int = 0) -> str:
     return json.dumps({"ph": "M", "pid": pid, "tid": tid, "name": kind, "args": {key: value}}, separators=(",", ":"))
 
 
-def _write_counters(file: IO[str], profile: Profile) -> None:
-    """Counters as (name, cycles, values): one lane each."""
+def _write_counters(file: IO[str], profile: Profile, begin: int) -> None:
+    """One lane for each counter."""
     for name, times, values in lanes(profile):
         head = f',\n{{"ph":"C","pid":{CHIP},"name":{json.dumps(name)}'.replace("%", "%%")
         head += ',"ts":%d,"args":{"value":%.6g}}'
-        file.write("".join([head % pair for pair in zip(times.tolist(), values.tolist(), strict=True)]))
+        file.write("".join([head % pair for pair in zip((times + begin).tolist(), values.tolist(), strict=True)]))
 
 
-def _write_pe(file: IO[str], profile: Profile, pe: int, rows: Array, spans: Array, flows: dict[str, Array]) -> None:
+def _write_pe(
+    file: IO[str], profile: Profile, place: int, rows: Array, spans: Array, flows: dict[str, Array],
+    named: set[tuple[int, int]],
+) -> None:  # fmt: skip
     """Everything about one PE; `rows` are its commands' places in `profile.commands`."""
-    file.write(",\n" + _metadata(pe, "process_name", "name", f"PE {pe}"))
-    file.write(",\n" + _metadata(pe, "process_sort_index", "sort_index", pe))
+    pe = int(profile.numbers[place])
+
+    def track(tid: int, name: str) -> int:
+        if (pe, tid) not in named:
+            named.add((pe, tid))
+            _name_track(file, pe, tid, name)
+        return tid
+
+    if (pe, -1) not in named:
+        named.add((pe, -1))
+        file.write(",\n" + _metadata(pe, "process_name", "name", f"PE {pe}"))
+        file.write(",\n" + _metadata(pe, "process_sort_index", "sort_index", pe))
     for unit, name in enumerate(UNIT_NAMES):
         mine = rows[profile.commands["unit"][rows] == unit]
         mine = mine[np.argsort(profile.commands["start"][mine], kind="stable")]
         states = spans[spans["track"] == unit]
-        tids = np.full(len(mine), unit * TRACKS)
+        tid = track(unit * TRACKS, name)
+        tids = np.full(len(mine), tid)
         if unit <= FI_OUT:
-            lane = _lanes(profile.commands["start"][mine], profile.commands["end"][mine])
-            tids = tids + 1 + lane
-            for number in range(int(lane.max(initial=-1)) + 1):
-                _name_track(file, pe, unit * TRACKS + 1 + number, f"{name} command {number}")
+            tids += 1 + _lanes(profile.commands["start"][mine], profile.commands["end"][mine])
+            for number in np.unique(tids).tolist():
+                track(number, f"{name} command {number - tid}")
         else:
             states = states[states["kind"] != S_BUSY]
-        _name_track(file, pe, unit * TRACKS, name)
-        _write_states(file, pe, unit * TRACKS, states)
+        _write_states(file, pe, tid, states)
         _write_commands(file, profile, pe, mine, tids)
         _write_flows(file, pe, mine, tids, flows)
     for hart in range(profile.harts):
-        tid = (len(UNIT_NAMES) + hart) * TRACKS
-        _name_track(file, pe, tid, f"hart {'AB'[hart]}")
+        tid = track((len(UNIT_NAMES) + hart) * TRACKS, f"hart {'AB'[hart]}")
         waits = spans[spans["track"] == RANK_HART + hart]
-        _write_hart(file, profile, pe, tid, waits[np.argsort(waits["start"])], profile.alive[pe, hart])
+        _write_hart(file, profile, pe, tid, waits[np.argsort(waits["start"])], profile.alive[place, hart])
 
 
 def _name_track(file: IO[str], pe: int, tid: int, name: str) -> None:
@@ -199,7 +228,7 @@ def _write_hart(file: IO[str], profile: Profile, pe: int, tid: int, waits: Array
     _events(file, template, [starts.tolist(), (ends - starts).tolist(), heads])
 
 
-def _flows(profile: Profile) -> dict[str, Array]:
+def _flows(profile: Profile, first: int) -> dict[str, Array]:
     """Arrows from a command to those that it kept waiting: which rows begin and end one, and its number."""
     commands = profile.commands
     held = np.flatnonzero((commands["blocker"] != NO_COMMAND) & (commands["ready"] > commands["issued"]))
@@ -208,7 +237,7 @@ def _flows(profile: Profile) -> dict[str, Array]:
     begins = np.zeros(len(commands), bool)
     begins[commands["blocker"][held]] = True
     return {"from": commands["blocker"], "ends": ends, "begins": begins, "start": commands["start"],
-            "end": commands["end"]}  # fmt: skip
+            "end": commands["end"], "first": np.array(first)}  # fmt: skip
 
 
 def _write_flows(file: IO[str], pe: int, rows: Array, tids: Array, flows: dict[str, Array]) -> None:
@@ -217,10 +246,11 @@ def _write_flows(file: IO[str], pe: int, rows: Array, tids: Array, flows: dict[s
     out = flows["begins"][rows]
     _events(
         file, head + ',"ph":"s","id":%d,"tid":%d,"ts":%d}',
-        [rows[out].tolist(), tids[out].tolist(), (flows["end"][rows[out]] - 1).tolist()],
+        [(rows[out] + flows["first"]).tolist(), tids[out].tolist(), (flows["end"][rows[out]] - 1).tolist()],
     )  # fmt: skip
     into = flows["ends"][rows] > 0
     _events(
         file, head + ',"ph":"f","bp":"e","id":%d,"tid":%d,"ts":%d}',
-        [flows["from"][rows[into]].tolist(), tids[into].tolist(), flows["start"][rows[into]].tolist()],
+        [(flows["from"][rows[into]] + flows["first"]).tolist(), tids[into].tolist(),
+         flows["start"][rows[into]].tolist()],
     )  # fmt: skip

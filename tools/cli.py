@@ -19,6 +19,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "compile": "a Triton kernel, TTIR, MLIR or exported PyTorch program to a PE executable, or to any stage before it",
     "run": "a kernel on the simulated chip: numbers checked against a reference, cycles and where they went",
+    "prof": "where a kernel's or model's cycles went: top-down, units, PEs, source lines; a trace, a roofline",
     "opt": "one pass, some stages or an upstream pipeline over IR text",
     "as": "assemble a PE program",
     "objdump": "disassemble a PE executable",

@@ -13,7 +13,10 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mtia.isa.errors import UserError
 
 if TYPE_CHECKING:
     from mtia.tools.bench.common import Row
@@ -29,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", help="a chip; by default the one each figure is stated for")
     parser.add_argument("--only", help="only the rows whose name contains this")
     parser.add_argument("--repeats", type=int, help="runs behind each median")
+    parser.add_argument("--write", metavar="PAGE", help="published: put the table into this page, docs/calibration.md")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
@@ -39,13 +43,16 @@ def run(arguments: argparse.Namespace) -> int:
     module = importlib.import_module(f"mtia.tools.bench.{arguments.name}")
     given = {name: getattr(arguments, name) for name in ("target", "repeats", "only")}
     rows = module.rows(**{name: value for name, value in given.items() if value is not None})
-    wrong = []
+    if arguments.write and arguments.name != "published":
+        raise UserError("--write is for `mtiac bench published`")
+    seen = []
 
     def watched() -> Iterator[Row]:
         for row in rows:
-            if row.get("ok") is False:
-                wrong.append(row)
+            seen.append(row)
             yield row
 
     emit(watched(), arguments.json, f"mtiac bench {arguments.name}")
-    return 1 if wrong else 0
+    if arguments.write:
+        module.write(Path(arguments.write), seen)
+    return 1 if any(row.get("ok") is False for row in seen) else 0

@@ -10,60 +10,32 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtia.isa.errors import UserError
 from mtia.tools import files
+from mtia.tools.running import Runnable, add_input_arguments, execute, prepare
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("input", help="FILE.py::kernel, FILE.ttir, FILE.elf or FILE.s")
-    parser.add_argument("--signature", help='types and constants in order ("*fp32,*fp32,i32,1024"), or name=entry')
-    parser.add_argument("--grid", help="programs of a kernel, as 64 or 8x8 or 4x4x2")
-    parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE", help="of a dynamic dimension")
-    parser.add_argument(
-        "--arg", action="append", default=[], dest="args", metavar="NAME=VALUE",
-        help="randn:SHAPE:DTYPE, zeros:SHAPE:DTYPE, …, a .npy file, or a number; once for each argument",
-    )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of the random arguments")
+    add_input_arguments(parser)
     parser.add_argument("--reference", metavar="MODULE:FUNCTION", help="what to check against")
     parser.add_argument("--no-check", action="store_true", help="do not check the numbers")
     parser.add_argument("--rtol", type=float, help="relative tolerance (default: from the type)")
     parser.add_argument("--atol", type=float, help="absolute tolerance (default: from the type and the largest value)")
     parser.add_argument("--save", action="append", default=[], metavar="NAME=FILE.npy", help="write an argument after")
-    parser.add_argument("--state", choices=("cold", "llc"), default="cold", help="caches empty, or arguments resident")
-    parser.add_argument("--interpreter", choices=("fast", "reference"), default="fast", help="of the machine")
-    parser.add_argument(
-        "--allow", default="", metavar="CHECK,…",
-        help="checks of the machine to switch off: unwritten, races, buffers (what they do: docs/design.md, section 6)",
-    )  # fmt: skip
     parser.add_argument("--trace", metavar="FILE", help="write a trace that Perfetto opens")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     files.add_compile_options(parser)
 
 
-@dataclass(frozen=True)
-class Runnable:
-    """An executable, the names of its launch arguments in order, constexpr values, and its kernel in a Python file."""
-
-    program: Any
-    names: list[str]
-    constants: Mapping[str, Any]
-    kernel: tuple[str, str] | None
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Compile where needed, launch, check, report."""
     import numpy as np
-    from mtia.runtime.checks import all_but
-    from mtia.runtime.device import Buffer, Device
-    from mtia.runtime.launch import launch
     from mtia.tools import arrays
 
     source = files.source_of(arguments.input)
@@ -71,106 +43,16 @@ def run(arguments: argparse.Namespace) -> int:
         from mtia.tools.model_commands import run_file
 
         return run_file(arguments, source)
-    options = files.options_from(arguments)
-    grid = _grid(arguments.grid)
-    runnable = _runnable(arguments, options)
-    values = _values(arguments, runnable)
+    prepared = prepare(arguments)
+    runnable, grid, values = prepared.runnable, prepared.grid, prepared.values
     before = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
-    device = Device(options.chip)
-    specs = {_name_given(runnable, place, spec): spec for place, spec in enumerate(arguments.args)}
-    empty = {name for name, spec in specs.items() if spec.partition("=")[2].startswith("empty:")}
-    buffers = {
-        name: v if not isinstance(v, np.ndarray) else device.alloc(v.nbytes) if name in empty else device.copy_in(v)
-        for name, v in values.items()
-    }
-    result = launch(
-        device, runnable.program, grid, list(buffers.values()), state=arguments.state,
-        interpreter=arguments.interpreter, trace_file=arguments.trace, strict=all_but(arguments.allow),
-    )  # fmt: skip
-    result.check()
-    for name, value in values.items():
-        if isinstance(value, np.ndarray):
-            device.copy_out(buffers[name], value)
+    result, places = execute(prepared, arguments, trace_file=arguments.trace)
     checked, comparisons = _check(arguments, runnable, grid, before, values)
     _save(arguments.save, values)
     written = arrays.changed(list(before.values()), list(values.values()))
-    places = {buffer.address: name for name, buffer in buffers.items() if isinstance(buffer, Buffer)}
     reads = [read.text(places.get(read.buffer)) for read in result.device_reads]
     _report(arguments, runnable, result, checked, comparisons, [list(values)[place] for place in written], reads)
     return 0 if all(comparison.ok for comparison in comparisons) else 1
-
-
-def _grid(text: str | None) -> tuple[int, ...]:
-    if text is None:
-        raise UserError("--grid is missing: the number of programs, as 64 or 8x8")
-    try:
-        grid = tuple(int(part) for part in text.replace(",", "x").split("x"))
-    except ValueError:
-        grid = ()
-    if not 1 <= len(grid) <= 3 or min(grid) < 1:
-        raise UserError(f"--grid is '{text}', must be one to three positive sizes, as 64 or 8x8")
-    return grid
-
-
-def _runnable(arguments: argparse.Namespace, options: Any) -> Runnable:
-    from mtia.runtime import elf
-
-    source = files.source_of(arguments.input)
-    file = str(source.path)
-    if source.kind == "py":
-        from mtia.compiler.driver import compile_triton
-
-        _, kernel = files.load_kernel(source)
-        signature = files.parse_signature(arguments.signature, kernel, file)
-        made = compile_triton(kernel, signature.types, signature.constants, options, signature.attributes)
-        names = [name for name in kernel.arg_names if name in signature.types]
-        return Runnable(elf.load(made.elf), names, signature.constants, (file, kernel.__name__))
-    if source.kind == "ttir":
-        from mtia.compiler.driver import compile_ttir
-
-        program = elf.load(compile_ttir(files.read_text(source.path), options, file).elf)
-    elif source.kind in ("s", "S"):
-        from mtia.compiler.backend.assembled import assemble_program
-
-        types = files.argument_types(arguments.signature or "")
-        program = elf.load(assemble_program(files.read_text(source.path), file, types))
-    elif source.kind == "elf":
-        program = elf.load(source.path)
-    else:
-        raise UserError("not a kind of file this runs: .py, .ttir, .elf or .s", file)
-    return Runnable(program, [f"arg{place}" for place in range(len(program.arguments))], {}, None)
-
-
-def _name_given(runnable: Runnable, place: int, spec: str) -> str:
-    """The argument that `--arg` number `place` is; where the kernel has no names, by its place."""
-    if runnable.kernel is None and place < len(runnable.names):
-        return runnable.names[place]
-    return spec.partition("=")[0]
-
-
-def _values(arguments: argparse.Namespace, runnable: Runnable) -> dict[str, Any]:
-    """The value of every launch argument, in order; where the kernel has no names, in the order given."""
-    import numpy as np
-    from mtia.tools.arrays import make_argument, type_name
-
-    given: dict[str, Any] = {}
-    for place, spec in enumerate(arguments.args):
-        if "=" not in spec:
-            raise UserError(f"--arg {spec}: write NAME=VALUE")
-        name = _name_given(runnable, place, spec)
-        if name not in runnable.names:
-            raise UserError(f"--arg {spec}: the kernel's arguments are {', '.join(runnable.names) or 'none'}")
-        given[name] = make_argument(spec, np.random.default_rng([arguments.seed, place]))
-    missing = [name for name in runnable.names if name not in given]
-    if missing:
-        raise UserError(f"--arg for '{missing[0]}' is missing")
-    for name, kind in zip(runnable.names, runnable.program.arguments, strict=True):
-        value = given[name]
-        found = f"*{type_name(value)}" if isinstance(value, np.ndarray) else "a number"
-        wanted = kind.replace("*u", "*i").replace("*i1", "*i8") if kind.startswith("*") else "a number"
-        if found.replace("*u", "*i").replace("*i1", "*i8") != wanted:
-            raise UserError(f"--arg {name}: the kernel wants {kind}, this is {found}")
-    return {name: given[name] for name in runnable.names}
 
 
 def _check(

@@ -11,7 +11,7 @@ from typing import Any
 from mtia.isa.errors import UserError
 from mtia.tools import files
 
-__all__ = ["compile_file", "dims_of", "run_file"]
+__all__ = ["compile_file", "dims_of", "prepare", "run_file"]
 
 
 def dims_of(texts: Sequence[str]) -> dict[str, int]:
@@ -81,12 +81,9 @@ def _inputs(arguments: argparse.Namespace, plan: Any) -> list[Any]:
     return made
 
 
-def run_file(arguments: argparse.Namespace, source: files.Source) -> int:
-    """Run a model on the machine; a .pt2 is compiled first and checked against torch, layer by layer."""
+def prepare(arguments: argparse.Namespace, source: files.Source) -> tuple[Any, Any, list[Any]]:
+    """The compiled model, the imported program when there is one (.pt2), and the inputs."""
     from mtia.isa.plan import CompiledModel
-    from mtia.runtime.checks import all_but
-    from mtia.runtime.device import Device
-    from mtia.runtime.model import LoadedModel
 
     options = files.options_from(arguments)
     imported = None
@@ -100,7 +97,16 @@ def run_file(arguments: argparse.Namespace, source: files.Source) -> int:
         model = CompiledModel.load(source.path)
         if arguments.target not in (None, model.target):
             raise UserError(f"compiled for {model.target}, not {arguments.target}; compile it again", str(source.path))
-    inputs = _inputs(arguments, model.plan)
+    return model, imported, _inputs(arguments, model.plan)
+
+
+def run_file(arguments: argparse.Namespace, source: files.Source) -> int:
+    """Run a model on the machine; a .pt2 is compiled first and checked against torch, layer by layer."""
+    from mtia.runtime.checks import all_but
+    from mtia.runtime.device import Device
+    from mtia.runtime.model import LoadedModel
+
+    model, imported, inputs = prepare(arguments, source)
     check = imported is not None and not arguments.no_check
     device = Device(model.target)
     run = LoadedModel(device, model)(

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from mtia.isa.lang import Fn, Ptr, f64, fma, fn, from_bits, i64, sqrt, u32, u64, unlikely
+from functools import cache
+
+from mtia.isa.lang import Fn, Ptr, boolean, f64, fma, fn, from_bits, i64, sqrt, u32, u64, unlikely
 from mtia.isa.lang.types import Scalar
 from mtia.isa.riscv.convert import half_of_double
-from mtia.isa.riscv.exact import NV
+from mtia.isa.riscv.exact import NV, NX
 from mtia.isa.riscv.floats import (
     FORMATS,
     HALF,
@@ -98,19 +100,37 @@ def _exact_quotient(t: Float) -> Fn:
     return t.exact.div
 
 
+@cache
+def quiet_result(t: Float) -> Fn:
+    """Whether a result rounded to nearest even leaves the flags as they are: inexact is set, and it is nothing special.
+
+    Overflow, invalid and division by zero give an infinity or a NaN; a result above the smallest normal binade was not
+    tiny.
+    """
+    fraction, exponents = t.form.fraction, (1 << t.form.exponent) - 1
+
+    @fn
+    def quiet(h: Ptr[Hart], i: Ptr[Insn], result: u64) -> boolean:
+        exponent = result >> fraction & exponents
+        return h.fflags & NX != 0 and rounding(h, i) == 0 and exponent >= 2 and exponent < exponents
+
+    return quiet
+
+
 def _arithmetic(t: Float, fast: Fn, slow: Fn) -> Fn:
     kind, raw, get, put, canonical = t.kind, t.raw, t.get, t.put, t.canonical
+    quiet = quiet_result(t)
 
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
         a = get(h, i.rs1)
         b = get(h, i.rs2)
-        if unlikely(careful(h, i)):
+        result = u64(canonical(fast(from_bits(kind, raw(a)), from_bits(kind, raw(b)))))
+        if unlikely(careful(h, i)) and not quiet(h, i, result):
             if not valid_rounding(h, i):
                 return ILLEGAL
-            put(h, i.rd, slow(a, b, rounding(h, i), flags_of(h)))
-            return OK
-        put(h, i.rd, canonical(fast(from_bits(kind, raw(a)), from_bits(kind, raw(b)))))
+            result = slow(a, b, rounding(h, i), flags_of(h))
+        put(h, i.rd, result)
         return OK
 
     return meaning
@@ -118,16 +138,17 @@ def _arithmetic(t: Float, fast: Fn, slow: Fn) -> Fn:
 
 def _root(t: Float) -> Fn:
     kind, raw, get, put, canonical, slow = t.kind, t.raw, t.get, t.put, t.canonical, t.exact.sqrt
+    quiet = quiet_result(t)
 
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
         a = get(h, i.rs1)
-        if unlikely(careful(h, i)):
+        result = u64(canonical(sqrt(from_bits(kind, raw(a)))))
+        if unlikely(careful(h, i)) and not quiet(h, i, result):
             if not valid_rounding(h, i):
                 return ILLEGAL
-            put(h, i.rd, slow(a, rounding(h, i), flags_of(h)))
-            return OK
-        put(h, i.rd, canonical(sqrt(from_bits(kind, raw(a)))))
+            result = slow(a, rounding(h, i), flags_of(h))
+        put(h, i.rd, result)
         return OK
 
     return meaning
@@ -157,7 +178,7 @@ def fused(t: Float) -> Fn:
 
 
 def _fused(t: Float, negate_product: bool, negate_addend: bool) -> Fn:
-    get, put, fast, slow = t.get, t.put, fused(t), t.exact.fma
+    get, put, fast, slow, quiet = t.get, t.put, fused(t), t.exact.fma, quiet_result(t)
     sign = 1 << t.form.width - 1
     first, third = sign * negate_product, sign * negate_addend
 
@@ -166,12 +187,12 @@ def _fused(t: Float, negate_product: bool, negate_addend: bool) -> Fn:
         a = get(h, i.rs1) ^ first
         b = get(h, i.rs2)
         c = get(h, i.rs3) ^ third
-        if unlikely(careful(h, i)):
+        result = u64(fast(a, b, c))
+        if unlikely(careful(h, i)) and not quiet(h, i, result):
             if not valid_rounding(h, i):
                 return ILLEGAL
-            put(h, i.rd, slow(a, b, c, rounding(h, i), flags_of(h)))
-            return OK
-        put(h, i.rd, fast(a, b, c))
+            result = slow(a, b, c, rounding(h, i), flags_of(h))
+        put(h, i.rd, result)
         return OK
 
     return meaning

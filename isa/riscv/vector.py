@@ -258,6 +258,7 @@ def by_width(
         h.vstart = 0
         return OK
 
+    meaning.made_of["shapes"] = shapes
     if shapes[0] == 1 and set(shapes) <= {0, 1} and not how:
         # The same for a group of whole registers with every element active: element width -> registers -> function.
         meaning.made_of["dense"] = {

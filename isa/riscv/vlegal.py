@@ -79,7 +79,10 @@ def overlap(a: u32, a_count: u32, b: u32, b_count: u32) -> boolean:
 
 @fn
 def fits(d: u32, d_size: u32, d_width: u32, s: u32, s_size: u32, s_width: u32) -> boolean:
-    """Whether a destination group may be where it is beside a source group; sizes in eighths of a register."""
+    """Whether a destination group may be where it is beside a source group.
+
+    Sizes in eighths of a register, element widths in bits.
+    """
     d_count = max(d_size >> 3, u32(1))
     s_count = max(s_size >> 3, u32(1))
     if d_width == s_width or not overlap(d, d_count, s, s_count):

@@ -32,6 +32,7 @@ def at_start(inner: Fn) -> Fn:
             return ILLEGAL
         return inner(h, i)
 
+    meaning.made_of.update({key: value for key, value in inner.made_of.items() if key == "shapes"})
     return meaning
 
 

@@ -174,6 +174,7 @@ def _strided(width: int, direction: int, unit: bool) -> Fn:
         h.vstart = 0
         return OK
 
+    meaning.made_of["widths"] = {"rd": size}
     if unit:
         meaning.made_of["dense"] = {size: partial(_whole_registers, direction=direction)}
     return meaning
@@ -190,7 +191,7 @@ def indices_fit(h: Ptr[Hart], i: Ptr[Insn], size: u32, fields: u64, direction: u
         return True
     if direction == WRITE:
         return size == h.vsew
-    return fields == 1 and fits(u32(i.rd), h.vlmul8, h.vsew, u32(i.rs2), eighths, size)
+    return fields == 1 and fits(u32(i.rd), h.vlmul8, h.vsew * 8, u32(i.rs2), eighths, size * 8)
 
 
 def _indexed(kind: Any, direction: int) -> Fn:
@@ -215,6 +216,8 @@ def _indexed(kind: Any, direction: int) -> Fn:
         h.vstart = 0
         return OK
 
+    meaning.made_of["shapes"] = (1, 0, 0)
+    meaning.made_of["widths"] = {"rs2": size}
     return meaning
 
 
@@ -261,6 +264,7 @@ def _first(width: int) -> Fn:
         h.vstart = 0
         return OK
 
+    meaning.made_of["widths"] = {"rd": size}
     return meaning
 
 

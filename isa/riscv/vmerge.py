@@ -225,6 +225,7 @@ def _whole(count: int) -> Fn:
         h.vstart = 0
         return OK
 
+    meaning.made_of["registers"] = count
     return meaning
 
 

@@ -96,6 +96,7 @@ class Cause(enum.IntEnum):
     UNWRITTEN = 57  # local memory or an accumulator is read where nothing has been written
     RACE = 58  # two accesses to the same local bytes, at least one a write, and neither waits for the other
     OUTSIDE = 59  # device memory outside every buffer
+    DEPENDS = 60  # a run without values comes to a point where values matter
 
 
 class Info(enum.IntEnum):

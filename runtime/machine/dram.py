@@ -1,7 +1,8 @@
 """DRAM: channels with one data bus, and banks with an open row each, that are refreshed in turn.
 
 A read books its channel's bus and its bank side by side and leaves when it has both: the controller keeps the bus busy
-with other lines while a bank opens a row. Writes wait in the channel until there are enough of them, or nothing else.
+with other lines while a bank opens a row. Writes wait in the channel until there are enough of them, half as many when
+it has nothing else to do.
 """
 
 from __future__ import annotations
@@ -59,16 +60,15 @@ def write_out(m: Ptr[Machine], channel: u64, at: u64) -> None:
     lines = u64(m.unwritten[channel])
     ticks = lines * u64(m.chip.dram_line_ticks) + (u64(m.chip.dram_turnaround) << TICK_SHIFT)
     reserve(addr(m.channel[channel]), at, ticks)
+    m.dram_writes += lines << u64(m.line_shift)
     m.unwritten[channel] = 0
 
 
 @fn
 def is_quiet(m: Ptr[Machine], offset: u64, at: u64) -> boolean:
-    """Whether the channel of an address has nothing to do, or few lines waiting."""
+    """Whether the bus of an address's channel is free, or has few lines waiting."""
     channel = spread(offset >> u64(m.channel_shift), m.channel_group, m.channel_odd)
-    few = u64(m.chip.sram_drain_lines) * u64(m.chip.dram_line_ticks)
-    waiting = u64(m.unwritten[channel]) * u64(m.chip.dram_line_ticks)
-    return m.channel[channel] <= at or m.channel[channel] + waiting <= at + few
+    return m.channel[channel] <= at + u64(m.chip.sram_drain_lines) * u64(m.chip.dram_line_ticks)
 
 
 @fn
@@ -77,9 +77,11 @@ def dram_write(m: Ptr[Machine], offset: u64, lines: u64, at: u64) -> None:
     piece = offset >> u64(m.channel_shift)
     channel = spread(piece, m.channel_group, m.channel_odd)
     open_row(m, channel, piece, lines, at)
-    m.dram_writes += lines << u64(m.line_shift)
     m.unwritten[channel] += u32(lines)
-    if m.unwritten[channel] >= m.chip.dram_write_lines or m.channel[channel] <= at:
+    enough = m.chip.dram_write_lines
+    if m.channel[channel] <= at:
+        enough = enough // 2
+    if m.unwritten[channel] >= enough:
         write_out(m, channel, at)
 
 

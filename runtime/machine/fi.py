@@ -37,6 +37,7 @@ from .state import (
     OpInfo,
     Pe,
 )
+from .unmade import list_unmade
 
 FAR = 1 << 60  # bytes between elements of one view: more than there is of device memory
 SHAPE, ALIGN = int(Cause.SHAPE), int(Cause.ALIGN)
@@ -185,7 +186,10 @@ def check_dma(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[OpI
             return fault(addr(m.trap), u32(SHAPE), u64(o.rows), rows, info.index)
         if o.dtype != I32 and o.dtype != I64:
             return fault(addr(m.trap), u32(TYPE), u64(o.dtype), u64(I32), info.index)
-        if pe.shadow != 0 and check_tile(m, pe, o) != 0:
+        if m.skip != 0:
+            if list_unmade(m, pe, o, rows) != 0:
+                return m.trap.cause
+        elif pe.shadow != 0 and check_tile(m, pe, o) != 0:
             return m.trap.cause
     return check_range(m, g, info.index != NO_OPERAND)
 

@@ -25,8 +25,9 @@ from mtia.isa.lang import Fn, Library, build, sources_key
 from mtia.isa.state import ECALL, FIRST, READ, RESERVE, Hart
 
 from .engine import show_compiled
-from .hart_handlers import CAUSE_SHIFT, dense_handlers, fell_off, handler_of, illegal, is_vector, run_code
+from .hart_handlers import CAUSE_SHIFT, dense_handlers, fell_off, handler_of, illegal, run_code
 from .hart_program import Program
+from .hart_timing import is_vector
 from .hart_watch import HANDLERS
 from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
 
@@ -54,7 +55,7 @@ def native() -> Library:
     isa, here = Path(isa_package.__file__).parent, Path(__file__).parent
     parts = [isa / name for name in ("lang", "riscv", "xmtia", "state.py", "table.py", "operands.py")]
     parts += [isa / "encode.py", isa / "decode.py", here / "hart_program.py"]  # for the decoded programs kept beside
-    parts += [here / name for name in ("hart.py", "hart_handlers.py", "hart_watch.py", "state.py")]
+    parts += [here / name for name in ("hart.py", "hart_handlers.py", "hart_timing.py", "hart_watch.py", "state.py")]
     key = sources_key(*parts)
     return build(functions, "hart", key, quick=True, part_of=part_of, progress=show_compiled)
 
@@ -83,9 +84,12 @@ class HartTrap(Exception):
 
 
 class Runner:
-    """One hart with flat memory, no units: runs an ELF with the native or the reference handlers."""
+    """One hart with flat memory, no units: runs an ELF with the native or the reference handlers.
 
-    def __init__(self, file: elf.ElfFile, chip: Chip, reference: bool = False) -> None:
+    A `strict` run traps when it reads memory of the stack or the heap that nothing has written.
+    """
+
+    def __init__(self, file: elf.ElfFile, chip: Chip, reference: bool = False, strict: bool = False) -> None:
         text = next((s for s in file.segments if s.flags & 1), None)
         if text is None:
             raise UserError("the ELF file has no executable segment")
@@ -108,6 +112,11 @@ class Runner:
         self.hart.exact = self.program.exact
         self.hart.ls_base, self.hart.ls_size, self.hart.ls_ptr = self.low, self.memory.size, self.memory.addr
         self.hart.x[2] = self.low + self.memory.size - 4096
+        if strict:
+            self._written = _zeroed(self.memory.size)
+            self._written.bytes[: self.end - self.low] = b"\1" * (self.end - self.low)
+            self._watched = _zeroed(4 * (self.memory.size >> WATCH_SHIFT))
+            self.hart.ls_shadow, self.hart.ls_watch = self._written.addr, self._watched.addr
 
     def run(self) -> int:
         """Run to the end; returns the exit code."""
@@ -165,9 +174,11 @@ class _Flat:
         self.bytes = memoryview((ctypes.c_ubyte * region.size).from_address(region.addr)).cast("B")
 
 
-def run_elf(path: str | os.PathLike[str], chip: str = "mtia200", reference: bool = False) -> Runner:
+def run_elf(
+    path: str | os.PathLike[str], chip: str = "mtia200", reference: bool = False, strict: bool = False
+) -> Runner:
     """Load a static ELF for one hart; `Runner.run()` runs it."""
-    return Runner(elf.read(Path(path).read_bytes(), str(path)), load_chip(chip), reference)
+    return Runner(elf.read(Path(path).read_bytes(), str(path)), load_chip(chip), reference, strict)
 
 
 def measure(path: str | os.PathLike[str], chip: str = "mtia200") -> float:

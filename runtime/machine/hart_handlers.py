@@ -1,8 +1,7 @@
 """Handlers: every row's meaning with its timing around it, threaded by tail calls into the next decoded instruction.
 
-A hart issues in order. An instruction issues when the previous one has issued and its sources are ready, its result is
-ready `Insn.latency` cycles later, and the next one may issue a cycle later (a vector instruction: when its last group
-has entered the datapath). Time and instruction count travel in registers; `Hart` gets them when the hart leaves.
+A hart issues in order, by the rules of `hart_timing`. Time and instruction count travel in registers; `Hart` gets them
+when the hart leaves.
 """
 
 from __future__ import annotations
@@ -12,13 +11,24 @@ from typing import Any
 
 from mtia.isa import table
 from mtia.isa.lang import Fn, FnPtr, Ptr, Struct, ctz, fn, select, struct, tailcall, u32, u64, unlikely, unroll
-from mtia.isa.state import EXTERNAL, OK, Hart, Insn
+from mtia.isa.state import EXTERNAL, OK, VLENB, Hart, Insn
 
+from .hart_timing import (
+    PERMUTED,
+    Groups,
+    clocks,
+    divider_of,
+    element_width,
+    group_needed,
+    group_written,
+    groups_of,
+    pace,
+)
 from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
 
 __all__ = [
-    "CAUSE_SHIFT", "FETCH_FAULT", "HANDLER", "NOWHERE", "Code", "fell_off", "handler_of", "illegal", "is_vector",
-    "dense_handlers", "dense_name", "facts", "pack_occupancy", "run_code",
+    "CAUSE_SHIFT", "FETCH_FAULT", "GROUPS", "HANDLER", "NOWHERE", "Code", "dense_handlers", "dense_name",
+    "dense_sizes", "fell_off", "handler_of", "illegal", "run_code",
 ]  # fmt: skip
 
 HANDLER: Any = FnPtr[(Ptr[Hart], Ptr[Insn], u64, u64, u64), u32, "handler"]
@@ -26,8 +36,6 @@ HANDLER: Any = FnPtr[(Ptr[Hart], Ptr[Insn], u64, u64, u64), u32, "handler"]
 CAUSE_SHIFT = 8  # the result of a run is a reason, and above it a trap's cause
 FETCH_FAULT = 1  # RISC-V cause: instruction access fault
 NOWHERE = 0xFFFF_FFFF  # in `Code.index`: no instruction starts at this half-word
-
-ELEMENTWISE = 1 << 8  # in `Insn.occupancy`: the rate counts elements, not bytes
 
 # What has dense handlers: the timing classes of the measured hot set, and the group sizes by element bytes.
 _HOT = ("valu", "vmul", "vmac", "vfadd", "vfmul", "vfma", "vload", "vstore")
@@ -105,11 +113,6 @@ def _registers(row: table.Instruction, reads: bool) -> tuple[tuple[str, str], ..
     return tuple(found)
 
 
-def is_vector(row: table.Instruction) -> bool:
-    """Whether a row belongs to the vector unit."""
-    return row.timing.startswith("v")
-
-
 def handler_of(row: table.Instruction) -> Fn:
     """The handler of a row."""
     if row.unit != "hart":
@@ -122,25 +125,24 @@ def handler_of(row: table.Instruction) -> Fn:
     if row.flow is table.Flow.INDIRECT:
         return _indirect(row.meaning, sources, results)
     if any(operand.kind.name == "v" for operand in row.operands):
-        reads, writes = _groups(row)
-        memory = row.timing in _VMEMORY
-        registers = facts(row).get("registers")
-        if registers is not None:
-            return _whole(row.meaning, None, 0, sources, results, reads, writes, memory, registers)
-        masked = any(operand.kind.name == "vm" for operand in row.operands)
-        return _vector(row.meaning, sources, results, reads, writes, masked, memory)
+        return _vector(row.meaning, sources, results, groups_of(row), row.timing in _VMEMORY)
     if row.timing == "vset":
         return _configure(row.meaning, sources, results)
-    return _plain(row.meaning, sources, results, row.timing in _MEMORY, row.timing in ("csr", "system"))
+    counters = row.timing in ("csr", "system")
+    return _plain(row.meaning, sources, results, row.timing in _MEMORY, counters, divider_of(row))
 
 
 @cache
-def _plain(meaning: Any, sources: Any, results: Any, memory: bool, counters: bool) -> Fn:
+def _plain(meaning: Any, sources: Any, results: Any, memory: bool, counters: bool, divider: int) -> Fn:
+    divides = divider >= 0
+
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
         at = t
         for source in unroll(sources):
             at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+        if divides:
+            at = max(at, h.free[divider])
         if memory:
             if unlikely(at >= horizon):
                 return stop_at(h, i, at, n)
@@ -152,6 +154,8 @@ def _plain(meaning: Any, sources: Any, results: Any, memory: bool, counters: boo
             return stop(h, i, at, n, status)
         if counters:
             note_dense(h)
+        if divides:
+            h.free[divider] = at + u64(i.latency)
         for result in unroll(results):
             getattr(h, result[0])[getattr(i, result[1])] = at + u64(i.latency)
         following = i + 1
@@ -245,35 +249,6 @@ def _command(sources: Any) -> Fn:
 
 
 @fn
-def group_ready(h: Ptr[Hart], first: u32, count: u32, at: u64) -> u64:
-    """When an operation may start that reads one register of a group a cycle: its first and last register say."""
-    start = max(at, h.ready_v[first])
-    if count == 1:
-        return start
-    behind = u64(count - 1)
-    return max(start + behind, h.ready_v[(first + count - 1) & 31]) - behind
-
-
-@fn
-def group_busy(h: Ptr[Hart], first: u32, count: u32, ready: u64) -> None:
-    """Note when the registers of a group are written: one a cycle from `ready` on."""
-    h.ready_v[first] = ready
-    for k in range(u32(1), count):
-        h.ready_v[(first + k) & 31] = ready + u64(k)
-
-
-@fn
-def vector_cycles(h: Ptr[Hart], i: Ptr[Insn]) -> u64:
-    """Cycles for which an instruction occupies the vector unit; `Insn.occupancy` is made by `pack_occupancy`."""
-    work = h.vl
-    if i.occupancy & ELEMENTWISE == 0:
-        work = work << u64(h.v_shift & 7)
-    shift = u64(i.occupancy & 63)
-    groups = (work + (u64(1) << shift) - 1) >> shift
-    return max(groups * u64(i.occupancy >> 16), u64(1))
-
-
-@fn
 def note_dense(h: Ptr[Hart]) -> None:
     """Set `Hart.v_dense`: which of the dense handlers may run."""
     whole = h.vl == h.vlmax and h.vlmul8 >= 8 and h.vstart == 0 and h.frm == 0 and h.exact == 0
@@ -302,7 +277,6 @@ def _configure(meaning: Any, sources: Any, results: Any) -> Fn:
         if unlikely(status != OK):
             return stop(h, i, at, n, status)
         if h.v_dense == 0 or h.vl != length or h.vtype != before:
-            h.v_registers = max(h.vlmul8 >> 3, u32(1))
             h.v_shift = ctz(h.vsew | 8)
             note_dense(h)
         for result in unroll(results):
@@ -311,23 +285,6 @@ def _configure(meaning: Any, sources: Any, results: Any) -> Fn:
         return tailcall(HANDLER(following.handler), h, following, at + 1, n + 1, horizon)
 
     return handler
-
-
-def pack_occupancy(per_cycle: int, elementwise: bool, factor: int = 1) -> int:
-    """The form of a vector rate in `Insn`: bytes or elements a cycle (a power of two), and cycles a group."""
-    return (per_cycle.bit_length() - 1) | (ELEMENTWISE if elementwise else 0) | factor << 16
-
-
-def facts(row: table.Instruction) -> dict[str, Any]:
-    """What a row's meaning was made of: `registers` of a whole-register access, `dense` forms."""
-    found: dict[str, Any] = getattr(row.meaning, "made_of", {})
-    return found
-
-
-def _groups(row: table.Instruction) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The Insn fields of the vector registers that a row reads and that it writes."""
-    vectors = [operand for operand in row.operands if operand.kind.name == "v"]
-    return tuple(o.slot for o in vectors if o.reads), tuple(o.slot for o in vectors if o.writes)
 
 
 def dense_name(row: table.Instruction, size: int, registers: int) -> str:
@@ -342,41 +299,43 @@ def dense_sizes(row: table.Instruction) -> frozenset[int]:
         return frozenset()
     if row.timing in _VMEMORY and row.match >> 29:
         return frozenset()  # several fields
-    return frozenset(facts(row).get("dense", ()))
+    return frozenset(_dense_forms(row))
+
+
+def _dense_forms(row: table.Instruction) -> Any:
+    """Element width in bytes -> registers of a group -> the work on whole groups."""
+    return getattr(row.meaning, "made_of", {}).get("dense", {})
 
 
 def dense_handlers(row: table.Instruction) -> dict[str, Fn]:
     """Handlers of a row for single element widths and group sizes; each falls back to the row's own."""
     found: dict[str, Fn] = {}
-    reads, writes = _groups(row)
-    parts = _registers(row, True), _registers(row, False), reads, writes, row.timing in _VMEMORY
+    parts = _registers(row, True), _registers(row, False), groups_of(row), row.timing in _VMEMORY
     for size in sorted(dense_sizes(row)):
-        make = facts(row)["dense"][size]
+        make = _dense_forms(row)[size]
         for registers in GROUPS[size]:
             key = size | registers << 8
-            found[dense_name(row, size, registers)] = _whole(make(registers), handler_of(row), key, *parts, registers)
+            found[dense_name(row, size, registers)] = _dense(make(registers), handler_of(row), key, *parts)
     return found
 
 
 @cache
-def _whole(
-    work: Any, general: Any, key: int, sources: Any, results: Any, reads: Any, writes: Any, memory: bool, registers: int
-) -> Fn:
-    """Work on a fixed number of registers; with a general handler, only while `Hart.v_dense` is the key."""
+def _dense(work: Any, general: Any, key: int, sources: Any, results: Any, groups: Groups, memory: bool) -> Fn:
+    """Work on whole groups of one register a clock, while `Hart.v_dense` is the key; else the general handler."""
+    registers = key >> 8
+    reads, writes = groups.reads, groups.writes
 
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
-        if general is not None:
-            if unlikely(h.v_dense != key):
-                return tailcall(general, h, i, t, n, horizon)
+        if unlikely(h.v_dense != key):
+            return tailcall(general, h, i, t, n, horizon)
         at = t
         for source in unroll(sources):
             at = max(at, getattr(h, source[0])[getattr(i, source[1])])
-        for slot in unroll(reads):
-            first = u32(getattr(i, slot))
-            at = max(at, h.ready_v[first])
-            if registers > 1:
-                at = max(at + (registers - 1), h.ready_v[first + (registers - 1)]) - (registers - 1)
+        for group in unroll(reads):
+            first = u32(getattr(i, group[0]))
+            for k in unroll(range(registers)):
+                at = max(at + k, h.ready_v[first + k]) - k
         if memory:
             if unlikely(at >= horizon):
                 return stop_at(h, i, at, n)
@@ -384,43 +343,55 @@ def _whole(
         if unlikely(status != OK):
             return stop(h, i, at, n, status)
         ready = at + u64(i.latency)
-        for slot in unroll(writes):
-            first = u32(getattr(i, slot))
+        for group in unroll(writes):
+            first = u32(getattr(i, group[0]))
             for k in unroll(range(registers)):
                 h.ready_v[first + k] = ready + k
         for result in unroll(results):
-            getattr(h, result[0])[getattr(i, result[1])] = ready
+            getattr(h, result[0])[getattr(i, result[1])] = ready + (registers - 1)
         following = i + 1
-        return tailcall(HANDLER(following.handler), h, following, at + i.b, n + 1, horizon)
+        return tailcall(HANDLER(following.handler), h, following, at + registers, n + 1, horizon)
 
     return handler
 
 
 @cache
-def _vector(meaning: Any, sources: Any, results: Any, reads: Any, writes: Any, masked: bool, memory: bool) -> Fn:
+def _vector(meaning: Any, sources: Any, results: Any, groups: Groups, memory: bool) -> Fn:
+    masked, permuted, lonely, whole = groups.masked, groups.permuted, groups.lonely, groups.registers * VLENB
+    reads, writes, read_singles, write_singles = groups.reads, groups.writes, groups.read_singles, groups.write_singles
+
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
         at = t
         for source in unroll(sources):
             at = max(at, getattr(h, source[0])[getattr(i, source[1])])
-        count = max(h.v_registers, u32(1))
-        for slot in unroll(reads):
-            at = group_ready(h, u32(getattr(i, slot)), count, at)
+        for slot in unroll(read_singles):
+            at = max(at, h.ready_v[getattr(i, slot)])
         if masked:
             if i.vm == 0:
                 at = max(at, h.ready_v[0])
+        elements = u64(whole) if whole else h.vl
+        rate = pace(h, i)
+        for group in unroll(reads):
+            width = element_width(h, u32(group[1]))
+            step = u64(PERMUTED) if permuted else rate
+            at = group_needed(h, i, u32(getattr(i, group[0])), u64(group[2]), width, step, elements, at)
         if memory:
             if unlikely(at >= horizon):
                 return stop_at(h, i, at, n)
         status = meaning(h, i)
         if unlikely(status != OK):
             return stop_vector(h, i, at, n, status)
+        busy = u64(1) if lonely else max(clocks(i, rate, elements), u64(1))
         ready = at + u64(i.latency)
-        for slot in unroll(writes):
-            group_busy(h, u32(getattr(i, slot)), count, ready)
+        for group in unroll(writes):
+            width = element_width(h, u32(group[1]))
+            group_written(h, i, u32(getattr(i, group[0])), width, rate, elements, ready)
+        for slot in unroll(write_singles):
+            h.ready_v[getattr(i, slot)] = ready + busy - 1
         for result in unroll(results):
-            getattr(h, result[0])[getattr(i, result[1])] = ready
+            getattr(h, result[0])[getattr(i, result[1])] = ready + busy - 1
         following = i + 1
-        return tailcall(HANDLER(following.handler), h, following, at + vector_cycles(h, i), n + 1, horizon)
+        return tailcall(HANDLER(following.handler), h, following, at + busy, n + 1, horizon)
 
     return handler

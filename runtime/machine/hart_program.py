@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from enum import Enum
 from typing import Any
 
 import numpy as np
 from mtia.isa import decode, table
 from mtia.isa.chip import Chip
-from mtia.isa.errors import UserError
 from mtia.isa.lang import Memory
 from mtia.isa.operands import KINDS
-from mtia.isa.state import VLENB, Insn
+from mtia.isa.state import Insn
 
-from .hart_handlers import GROUPS, NOWHERE, Code, dense_name, dense_sizes, facts, is_vector, pack_occupancy
+from .hart_handlers import GROUPS, NOWHERE, Code, dense_name, dense_sizes
+from .hart_timing import TIMINGS, is_dense, is_vector, timing_of
 
-__all__ = ["Make", "Program"]
+__all__ = ["TIMINGS", "Make", "Program"]
 
 Make = Callable[[], bytes]
 
@@ -57,6 +56,7 @@ class Program:
         data = make() if keep is None else keep(f"program-{hashlib.sha256(what).hexdigest()[:32]}", make)
         start = 8 + int.from_bytes(data[:8], "little")
         handlers, self.exact = json.loads(data[8:start])
+        self.handlers: list[str] = handlers
         self._insns = Memory(len(data) - start)
         self._insns.bytes[:] = data[start:]
         records = self.records
@@ -140,16 +140,14 @@ class _Decoder:
         if row.timing == "csr" and found.imm in _FLAG_REGISTERS:
             self.exact = True
         latency, occupancy = timing_of(self._chip, row)
-        name, registers = row.name, self._dense(found, group)
+        name, registers = row.name, self._dense(found, group) if is_dense(self._chip, occupancy) else 0
         if registers:
             name = dense_name(row, group[0], registers)
-        registers = facts(row).get("registers", registers)
-        cycles = -(-registers * VLENB // (self._chip.hart.vector_datapath_bits // 8))
         return name, {
             "pc": address, "imm": found.imm, "word": word,
             "row": self._numbers[row], "rd": found.rd, "rs1": found.rs1, "rs2": found.rs2, "rs3": found.rs3,
             "rm": found.rm, "vm": found.vm, "size": found.size, "latency": latency, "occupancy": occupancy,
-            "a": 1, "b": cycles,
+            "a": 1, "b": 0,
         }  # fmt: skip
 
     def _dense(self, found: decode.Fields, group: tuple[int, int]) -> int:
@@ -176,51 +174,3 @@ def _group_after(word: int, group: tuple[int, int]) -> tuple[int, int]:
     if "vlmul" not in found.row.by_name or found.imm & 7 > 3:
         return 0, 0
     return 1 << (found.imm >> 3 & 7), 1 << (found.imm & 7)
-
-
-class Rate(Enum):
-    """How long an instruction keeps the next one from issuing."""
-
-    ONE = "one cycle"
-    BYTES = "vl elements of the element width at the datapath's width a cycle"
-    DIVIDE = "the same, each group for `v_div_rate` cycles"
-    ELEMENTS = "vl elements, `v_element_rate` a cycle; also memory accesses with a stride or an index"
-
-
-# Timing class of a row -> the chip's latency (a number where it is not the chip's to say) and the rate.
-TIMINGS: dict[str, tuple[str | int, Rate]] = {
-    "alu": ("alu", Rate.ONE), "mul": ("mul", Rate.ONE), "div": ("div", Rate.ONE), "load": ("load", Rate.ONE),
-    "store": (1, Rate.ONE), "amo": ("load", Rate.ONE), "csr": ("csr", Rate.ONE), "fence": (1, Rate.ONE),
-    "system": (1, Rate.ONE), "fadd": ("fp_add", Rate.ONE), "fmul": ("fp_mul", Rate.ONE), "fma": ("fp_fma", Rate.ONE),
-    "fdiv": ("fp_div", Rate.ONE), "fsqrt": ("fp_sqrt", Rate.ONE), "fcvt": ("fp_cvt", Rate.ONE),
-    "fmove": ("fp_move", Rate.ONE), "vset": ("v_set", Rate.ONE),
-    "valu": ("v_alu", Rate.BYTES), "vmask": ("v_alu", Rate.BYTES), "vmul": ("v_mul", Rate.BYTES),
-    "vmac": ("v_mul", Rate.BYTES), "vdiv": ("v_div", Rate.DIVIDE), "vfadd": ("v_fp", Rate.BYTES),
-    "vfmul": ("v_fp", Rate.BYTES), "vfma": ("v_fp", Rate.BYTES), "vfcvt": ("v_fp", Rate.BYTES),
-    "vfdiv": ("v_div", Rate.DIVIDE), "vred": ("v_reduce", Rate.BYTES), "vfred": ("v_reduce", Rate.BYTES),
-    "vperm": ("v_permute", Rate.BYTES), "vtoscalar": ("v_permute", Rate.BYTES), "vload": ("v_load", Rate.BYTES),
-    "vstore": (1, Rate.BYTES),
-}  # fmt: skip
-
-
-def timing_of(chip: Chip, row: table.Instruction) -> tuple[int, int]:
-    """Latency in cycles and `Insn.occupancy` of a row; of a branch or jump, the cycles when taken."""
-    hart = chip.hart
-    if row.timing in ("branch", "jump"):
-        return 1 + hart.branch_taken, 0
-    if row.unit != "hart":
-        return 0, 0
-    latency, rate = TIMINGS[row.timing]
-    cycles = latency if isinstance(latency, int) else int(getattr(hart, latency))
-    if rate is Rate.ONE:
-        return cycles, 0
-    if rate is Rate.ELEMENTS or (row.timing in ("vload", "vstore") and not {"rs2", "vs2"}.isdisjoint(row.by_name)):
-        return cycles, pack_occupancy(_power(hart.v_element_rate), True)
-    factor = hart.v_div_rate if rate is Rate.DIVIDE else 1
-    return cycles, pack_occupancy(_power(hart.vector_datapath_bits // 8), False, factor)
-
-
-def _power(rate: int) -> int:
-    if rate & (rate - 1):
-        raise UserError(f"the hart's vector rates must be powers of two, not {rate}")
-    return rate

@@ -97,11 +97,12 @@ class Watcher:
         """The `Watch` of a hart."""
         return Watch.view(self.address(number))
 
-    def finish(self, number: int, time: int) -> None:
-        """Give the cycles until a hart's end to its last instruction."""
+    def finish(self, number: int, time: int) -> int:
+        """Give the cycles until a hart's end to its last instruction; returns its number."""
         watch = self.watch(number)
         Visits.view(watch.last).cycles += max(time - watch.time, 0)
         watch.time = time
+        return int((watch.last - self._visits.addr) // Visits.size % self.visits.shape[1])
 
     def address(self, number: int) -> int:
         """What `Hart.watch` of a hart must be."""

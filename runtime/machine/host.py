@@ -206,6 +206,26 @@ class Host:
                 memory = np.frombuffer(self.regions[name].bytes(0, size * pes), np.uint8).reshape(pes, size)
                 memory[:, offset : offset + len(data)] = content
 
+    def without_values(self, on: bool) -> None:
+        """Let units make no values in the next run; call after `strict`."""
+        self.machine.skip = int(on)
+        if not on:
+            return
+        if "unmade" not in self.regions:
+            self.machine.unmade = self._region("unmade", (self.chip.dram.bytes + self.machine.lls_bytes >> 6) + 1)
+        if "shadow" not in self.regions:
+            self._region("shadow", self.chip.ls.bytes * self.chip.pes)
+        index = np.arange(self.chip.pes, dtype=np.uint64)
+        self.pes["shadow"] = self.regions["shadow"].addr + index * self.chip.ls.bytes
+        self.pes["watch"] = self.registers["ls_watch"] = 0  # the full run finds races
+        self.registers["ls_shadow"] = self.pes["shadow"][:, None]
+        self.regions["shadow"].clear()
+
+    def written(self, address: int, size: int) -> None:
+        """Device memory has been written from outside: runs without values may depend on it."""
+        if "unmade" in self.regions and size:
+            self.engine.call("note_unmade", self.machine, address, size, 0)
+
     def strict(self, unwritten: bool, races: bool) -> None:
         """Switch the checks of local memory on or off for the next run; call after `reset`.
 

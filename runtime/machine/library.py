@@ -23,12 +23,13 @@ def functions() -> Mapping[str, Fn]:
     """Every function that the host or the machine reaches by its address."""
     from mtia.isa.xmtia.engines import meanings, timings
 
-    from . import loop, memory
+    from . import loop, memory, unmade
 
     found: dict[str, Any] = {
         "run_machine": loop.run_machine,
         "run_program": loop.run_program,
         "start_harts": loop.start_harts,
+        "note_unmade": unmade.note_unmade,
         "flush_llc": memory.flush_llc,
         "warm_llc": memory.warm_llc,
     }

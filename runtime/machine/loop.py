@@ -67,6 +67,7 @@ from .state import (
     Pe,
 )
 from .units import blame, complete_compute, complete_dma, start_units, wake, wake_harts
+from .unmade import DEPENDS, access_unmade
 
 HORIZON = 1_000_000  # cycles that a hart may run alone at most, so that the stop flag is seen
 
@@ -131,7 +132,10 @@ def local_access(
         return False
     reads = h.want_kind == READ or h.want_kind == RESERVE or h.want_kind == AMO
     if reads and not all_written(h.ls_shadow + inside, size):
-        fault(addr(m.trap), u32(UNWRITTEN), inside, size, u32(NO_DETAIL))
+        if m.skip != 0:
+            fault(addr(m.trap), u32(DEPENDS), h.want_addr, size, u32(NO_DETAIL))
+        else:
+            fault(addr(m.trap), u32(UNWRITTEN), inside, size, u32(NO_DETAIL))
         blame_hart(m, pe, hart, c, now)
         return False
     h.grant_base = h.want_addr
@@ -176,6 +180,9 @@ def access(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u6
         return False
     checked = h.want_kind != FIRST and m.area_count != 0
     if checked and check_area(m, pe, hart, u32(NO_UNIT), h.pc, h.want_addr, i64(size), u64(1), size, h.want_kind) != 0:
+        blame_hart(m, pe, hart, c, now)
+        return False
+    if access_unmade(m, h):
         blame_hart(m, pe, hart, c, now)
         return False
     t = now << TICK_SHIFT

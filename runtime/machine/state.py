@@ -410,6 +410,9 @@ class Machine(Struct):
     dram_bytes: u64
     lls: Ptr[u8]
     lls_bytes: u64
+    skip: u32  # 1: units take their time but make no values
+    pad: u32
+    unmade: Ptr[u8]  # one byte per 64 bytes of DRAM and then LLS, 1 = not made by a run without values
     text: Ptr[u8]
     ops: Ptr[OpInfo]
     trace: Ptr[Record]

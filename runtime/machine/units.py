@@ -15,6 +15,7 @@ from .races import check_start
 from .record import note_command, note_span
 from .reserve import break_local
 from .shadow import check_sources, mark_results
+from .skipped import skip_dma
 from .state import (
     DPE,
     FI_IN,
@@ -42,9 +43,11 @@ from .state import (
     Command,
     HartControl,
     Machine,
+    OpInfo,
     Pe,
     Unit,
 )
+from .unmade import skip_results
 
 NONE_READY = 255
 F16, BF16, TF32, E4M3, E5M2 = (int(t) for t in (DType.F16, DType.BF16, DType.TF32, DType.E4M3, DType.E5M2))
@@ -218,26 +221,36 @@ def count_work(chip: Ptr[ChipParams], u: Ptr[Unit], unit: u32, command: Ptr[Comm
 
 
 @fn
+def take_effect(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
+    """Make a compute command's result, unless the run is without values; a trap cause or 0."""
+    if m.skip != 0:
+        skip_results(pe, command, info)
+        return 0
+    if pe.shadow != 0 and check_sources(m, pe, command, info) != 0:
+        return m.trap.cause
+    cause = u32(0)
+    if info.link == NO_LINK:
+        cause = info.meaning(addr(m.chip), addr(command.operand[0]))
+    elif info.link == RECEIVES:
+        cause = accumulate(addr(command.operand[0]), addr(command.operand[1]))
+    if cause != 0:
+        return fault(addr(m.trap), cause, u64(0), u64(0), u32(NO_DETAIL))
+    if pe.shadow != 0:
+        mark_results(pe, command, info)
+    return 0
+
+
+@fn
 def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> u32:
     """A command on MLU, DPE, RE or SE is done: its result becomes visible; a trap cause or 0."""
     u = addr(pe.units[unit])
     channel = addr(pe.channels[n])
     command = addr(channel.ring[channel.retired & RING_MASK])
     info = addr(m.ops[command.op])
-    cause = u32(0)
-    if pe.shadow != 0 and check_sources(m, pe, command, info) != 0:
-        blame(m, pe, unit, command, now)
-        return m.trap.cause
-    if info.link == NO_LINK:
-        cause = info.meaning(addr(m.chip), addr(command.operand[0]))
-    elif info.link == RECEIVES:
-        cause = accumulate(addr(command.operand[0]), addr(command.operand[1]))
+    cause = take_effect(m, pe, command, info)
     if cause != 0:
-        fault(addr(m.trap), cause, u64(0), u64(0), u32(NO_DETAIL))
         blame(m, pe, unit, command, now)
         return cause
-    if pe.shadow != 0:
-        mark_results(pe, command, info)
     break_local(pe)
     channel.retired += 1
     u.busy = 0
@@ -259,7 +272,8 @@ def complete_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, seq: u32, now:
         command = addr(channel.ring[channel.retired & RING_MASK])
         if command.done == 0:
             break
-        cause = dma_effect(m, pe, command, addr(m.ops[command.op]))
+        info = addr(m.ops[command.op])
+        cause = skip_dma(m, pe, command, info) if m.skip != 0 else dma_effect(m, pe, command, info)
         if cause != 0:
             blame(m, pe, unit, command, now)
             return cause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ from mtia.runtime.machine import loop
 from mtia.runtime.machine.engine import Fast, Interpreter, Reference
 from mtia.runtime.machine.host import Host
 from mtia.runtime.machine.library import operations
-from mtia.runtime.machine.memory import DRAM_BASE, warm_llc
-from mtia.runtime.machine.state import AT_COMMAND, AT_EXIT, AT_HORIZON, HartControl
+from mtia.runtime.machine.memory import DRAM_BASE, flush_llc, warm_llc
+from mtia.runtime.machine.state import AT_COMMAND, AT_EXIT, AT_HORIZON, RING, UNITS, HartControl
 
 END = 0xFFFF
 A, B = 10, 11  # registers that carry the values
 
 _M, _T = "meaning of ", "timing of "
-DTYPES = {"bf16": DType.BF16, "f32": DType.F32, "f16": DType.F16, "i32": DType.I32, "i64": DType.I64, "u8": DType.U8}
+DTYPES = {dtype.name.lower(): dtype for dtype in DType}
 
 
 @fn
@@ -52,7 +53,17 @@ def functions() -> dict[str, Any]:
     """What the rig needs of the machine, and the instructions that the hart executes itself."""
     rows = {row.name: row.meaning for row in table.all() if row.name.startswith("xm.") and row.unit == "hart"}
     units = {_M + name: f for name, f in meanings().items()} | {_T + name: f for name, f in timings().items()}
-    return {"run_machine": loop.run_machine, "start_hart": loop.start_hart, "run_script": run_script, **rows, **units}
+    machine = {"run_machine": loop.run_machine, "start_hart": loop.start_hart, "flush_llc": flush_llc}
+    return {**machine, "run_script": run_script, **rows, **units}
+
+
+@dataclasses.dataclass(frozen=True)
+class Times:
+    """Cycles of a command."""
+
+    issued: int
+    started: int
+    finished: int
 
 
 class Script:
@@ -94,10 +105,17 @@ class Script:
 
 
 class Rig:
-    """A machine with scripts; `interpreter` is "reference" or "fast"."""
+    """A machine with scripts; `interpreter` is "reference" or "fast". `changed` replaces numbers of the chip: a table
+    of values by section.
+    """
 
-    def __init__(self, interpreter: str = "reference", chip: str = "mtia200") -> None:
+    def __init__(
+        self, interpreter: str = "reference", chip: str = "mtia200", changed: dict[str, dict[str, int]] | None = None
+    ) -> None:
         self.chip = load_chip(chip)
+        for section, values in (changed or {}).items():
+            new: Any = dataclasses.replace(getattr(self.chip, section), **values)
+            self.chip = dataclasses.replace(self.chip, **{section: new})
         self.keep: list[Any] = []
         self.engine: Interpreter = Reference(functions())
         if interpreter == "fast":
@@ -141,6 +159,12 @@ class Rig:
             Insn.view(code.addr + len(script.entries) * Insn.size).row = END
             self.host.registers["reservation"][pe, hart] = code.addr
             self.host.start_hart(pe, hart, 0)
+
+    def commands(self, unit: int, pe: int = 0, hart: int = 0) -> list[Times]:
+        """When each command that a hart gave to a unit (at most 64, the last ones) was issued, began and ended."""
+        channel = self.host.pe(pe).channels[hart * UNITS + unit]
+        ring = [channel.ring[n % RING] for n in range(max(channel.issued - RING, 0), channel.issued)]
+        return [Times(int(c.issued), int(c.started), int(c.finished)) for c in ring]
 
     @property
     def cycles(self) -> int:

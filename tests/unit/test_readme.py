@@ -89,7 +89,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-QUICK = [words for words in COMMANDS if words[0] in ("as", "isa", "targets", "opt", "objdump", "compile", "run")]
+RUNS = ("as", "isa", "targets", "opt", "objdump", "compile", "run", "prof")
+QUICK = [words for words in COMMANDS if words[0] in RUNS]
 
 
 def test_quick_examples_run(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Which vector registers an instruction may name: every row under random vtypes, against qemu and a second statement."""
+"""Which vector registers an instruction may name: every row under random vtypes, against qemu and a second rule."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from mtia.isa.chip import Chip, load_chip
 from mtia.tools.bench.common import Row
 from mtia.tools.bench.compile import CASES, Case
 from mtia.tools.checking import max_error, within
@@ -170,8 +171,11 @@ def flash_attention(heads: int, length: int, head: int, dtype: str = "fp16") -> 
     )  # fmt: skip
 
 
-def measure(problem: Problem, target: str, state: str, constants: Mapping[str, Any], **options: Any) -> Row:
-    """Compile, launch once, check: a row of the benchmark. The percent is of the roof of the algorithm's own work."""
+def measure(problem: Problem, target: str | Chip, state: str, constants: Mapping[str, Any], **options: Any) -> Row:
+    """Compile, launch once, check: a row of the benchmark. The percent is of the roof of the algorithm's own work.
+
+    `target` is a chip's name, or a variant of a known chip that runs what is compiled for that one.
+    """
     from mtia.compiler.driver import compile_triton
     from mtia.compiler.options import Options
     from mtia.runtime.device import Device
@@ -179,15 +183,15 @@ def measure(problem: Problem, target: str, state: str, constants: Mapping[str, A
 
     meta = {**problem.constants, **constants}
     kernel = getattr(importlib.import_module(f"mtia.tools.kernels.{problem.case.module}"), problem.case.kernel)
-    chosen = Options(target=target, **options)
+    chip = load_chip(target) if isinstance(target, str) else target
+    chosen = Options(target=chip.name, **options)
     compiled = compile_triton(kernel, problem.signature(), meta, chosen)
-    device = Device(chosen.chip)
+    device = Device(chip)
     arguments = [device.copy_in(a) if hasattr(a, "nbytes") else a for a in problem.host_arguments()]
     result = launch(device, compiled.elf, problem.grid(meta), arguments, state=state).check()
     output = problem.arguments[problem.output]
     device.copy_out(arguments[problem.output], _numpy(output))
     ok, error = problem.check(output)
-    chip = chosen.chip
     least = {
         "DPE": problem.macs / (getattr(chip.dpe, problem.dtype, 0) * chip.pes) if problem.macs else 0.0,
         "DRAM" if state == "cold" else "SRAM": problem.bytes

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mtia.tools.bench import strict
 from mtia.tools.bench.common import Row
 
 __all__ = ["command_program", "rows"]
@@ -133,5 +134,7 @@ def rows(target: str = "mtia200", repeats: int = 5, only: str = "") -> Iterator[
             yield _matmul_row(target, min(repeats, 3), blocks)
     if only in "command":
         yield _command_row(target, repeats)
+    if only in "strict":
+        yield from strict.rows(target, repeats)
     if only in "memory":
         yield _memory_row(target)

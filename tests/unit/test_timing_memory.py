@@ -1,0 +1,292 @@
+"""Time of DMA, SRAM and DRAM: every expected cycle is computed here by the timing chapter's rules."""
+
+from __future__ import annotations
+
+from itertools import islice
+from math import ceil
+
+import pytest
+from machine_rig import Rig, Script, Times
+from mtia.isa.chip import Chip
+from mtia.runtime.machine.memory import DRAM_BASE, LLS_BASE
+from mtia.runtime.machine.state import ENDED, FI_IN, FI_OUT
+from timing_rules import TICKS, bank_of, bank_ticks, dram_place, dram_ticks, fi_ticks, pieces, way
+
+BOTH = [(interpreter, chip) for interpreter in ("reference", "fast") for chip in ("mtia200", "mtia300")]
+CHIPS = ["mtia200", "mtia300"]
+BASE = DRAM_BASE + (1 << 24)
+NO_REFRESH = {"dram": {"refresh_interval": 10**6}}  # the first one comes after 10^6 / banks clocks
+
+
+@pytest.fixture(scope="module", params=BOTH, ids="-".join)
+def rig(request: pytest.FixtureRequest) -> Rig:
+    return Rig(*request.param)
+
+
+@pytest.fixture(scope="module", params=BOTH, ids="-".join)
+def calm(request: pytest.FixtureRequest) -> Rig:
+    """A machine whose DRAM needs no refresh while a test runs."""
+    return Rig(*request.param, changed=NO_REFRESH)
+
+
+@pytest.fixture(scope="module", params=CHIPS)
+def native(request: pytest.FixtureRequest) -> Rig:
+    return Rig("fast", request.param, changed=NO_REFRESH)
+
+
+def transfer(size: int, addresses: list[int], name: str = "xm.dma.in", wait: bool = False, pad: int = 0) -> Script:
+    """DMA commands of `size` bytes each, one after another or each after the end of the one before."""
+    s = Script().cb(0, 4096, max(size, 64), 1).local(0, 0, (1, size), "u8").remote(1, addresses[0], [(size, 1)], "u8")
+    for _ in range(pad):
+        s.do("xm.td.inc", 0, td=1)
+    for address in addresses:
+        s.do("xm.gd.addr", address, gd=1)
+        fields = {"xm.dma.in": {"d": 0, "gd": 1}, "xm.dma.out": {"gd": 1, "s": 0}, "xm.dma.pre": {"gd": 1}}[name]
+        s.do(name, **fields)
+        if wait:
+            s.do("xm.wait")
+    return s
+
+
+def took(chip: Chip, c: Times) -> int:
+    """Clocks from a DMA's first request to its end."""
+    return c.finished - c.issued - chip.cp.dispatch - chip.fi.start
+
+
+def round_trip(chip: Chip, address: int, pe: int = 0) -> int:
+    """Clocks of a line that SRAM holds."""
+    return 2 * way(chip, pe, bank_of(chip, address)) + chip.sram.latency
+
+
+def missed(chip: Chip, address: int, pe: int = 0) -> int:
+    """Clocks of a line that comes from a DRAM row which is not open."""
+    return round_trip(chip, address, pe) + chip.dram.row_miss + chip.dram.latency
+
+
+@pytest.mark.parametrize("where", ["lls", "llc", "dram"])
+def test_latency_of_one_line(calm: Rig, where: str) -> None:
+    chip = calm.chip
+    address = LLS_BASE + 4096 if where == "lls" else BASE
+    warm = [(address, 64)] if where == "llc" else []
+    assert calm.run({(3, 0): transfer(64, [address])}, warm) == ENDED
+    expected = missed(chip, address, 3) if where == "dram" else round_trip(chip, address, 3)
+    assert took(chip, calm.commands(FI_IN, 3)[0]) == expected
+
+
+def test_bandwidth_of_one_engine(rig: Rig) -> None:
+    """Lines leave at the engine's rate, each to another bank; the last to come back ends the command."""
+    chip = rig.chip
+    line, address = chip.noc.line_bytes, LLS_BASE + 96 * 64 * 64
+    count = chip.sram.banks
+    lines = [address + n * line for n in range(count)]
+    assert len({bank_of(chip, a) for a in lines}) == count
+    assert rig.run({(0, 0): transfer(count * line, [address])}) == ENDED
+    last = max(n * fi_ticks(chip) + round_trip(chip, a) * TICKS for n, a in enumerate(lines))
+    assert took(chip, rig.commands(FI_IN)[0]) == ceil(last / TICKS)
+
+
+def test_window_of_one_engine(native: Rig) -> None:
+    """With all its lines in flight an engine waits for the oldest: lines per round trip is the rate."""
+    chip = native.chip
+    narrow = Rig("fast", chip.name, changed=NO_REFRESH | {"fi": {"read_lines": 4}})
+    line, count = chip.noc.line_bytes, 64
+    lines = [LLS_BASE + n * line for n in range(count)]
+    assert narrow.run({(0, 0): transfer(count * line, [LLS_BASE])}) == ENDED
+    back: list[int] = []
+    sent = -fi_ticks(chip)
+    for n, address in enumerate(lines):
+        sent = max(sent + fi_ticks(chip), back[n - 4] if n >= 4 else 0)
+        back.append(sent + round_trip(chip, address) * TICKS)
+    assert took(chip, narrow.commands(FI_IN)[0]) == ceil(max(back) / TICKS)
+
+
+def test_lines_of_one_piece_come_one_after_another(calm: Rig) -> None:
+    """Four lines of 256 bytes share a channel and a row: one row is opened, then they leave at the channel's rate."""
+    chip = calm.chip
+    line, count = chip.noc.line_bytes, chip.dram.interleave_bytes // chip.noc.line_bytes
+    assert calm.run({(0, 0): transfer(count * line, [BASE])}) == ENDED
+    bus = column = -1
+    back = []
+    for n in range(count):
+        one_way = way(chip, 0, bank_of(chip, BASE + n * line)) * TICKS
+        served = n * fi_ticks(chip) + one_way
+        bus = max(bus, served)
+        column = max(column, served) if n else served + chip.dram.row_miss * TICKS
+        back.append(max(bus, column) + (chip.dram.latency + chip.sram.latency) * TICKS + one_way)
+        bus += dram_ticks(chip)
+        column += dram_ticks(chip)
+    assert took(chip, calm.commands(FI_IN)[0]) == ceil(max(back) / TICKS)
+    assert calm.host.machine.row_misses == 1
+
+
+def test_row_hits_and_misses(calm: Rig) -> None:
+    """A line of the open row comes without the time that another row of the same bank needs."""
+    chip = calm.chip
+    channel, bank, row = dram_place(chip, BASE)
+    same = next(a for a in pieces(chip, channel, BASE + 256) if dram_place(chip, a) == (channel, bank, row))
+    other = next(
+        a for a in pieces(chip, channel, BASE + 256) if dram_place(chip, a)[1] == bank and dram_place(chip, a)[2] != row
+    )
+    order = [(BASE, False), (same, True), (other, False), (same + 64, False), (BASE + 64, True)]
+    assert calm.run({(0, 0): transfer(64, [a for a, _ in order], wait=True)}) == ENDED
+    for c, (address, hit) in zip(calm.commands(FI_IN), order, strict=True):
+        assert took(chip, c) == missed(chip, address) - (chip.dram.row_miss if hit else 0)
+    assert calm.host.machine.row_misses == 3
+
+
+def test_refresh(rig: Rig) -> None:
+    """A bank goes away every `refresh_interval` clocks, the banks of a channel in turn, and comes back closed."""
+    chip, early = rig.chip, 10
+    address = next(a for a in pieces(chip, 0, BASE) if dram_place(chip, a)[1] == 0)
+    due = chip.dram.refresh_interval * TICKS // chip.dram.banks / TICKS  # of bank 0
+    one_way = way(chip, 0, bank_of(chip, address))
+    lead = len(transfer(64, [address]).entries) - 1 + chip.cp.dispatch + chip.fi.start + one_way
+    for at in (-early, early):
+        pad = int(due) - lead + at
+        assert rig.run({(0, 0): transfer(64, [address], pad=pad)}) == ENDED
+        reached = lead + pad
+        away = max(due + chip.dram.refresh - reached, 0) if reached >= due else 0
+        assert took(chip, rig.commands(FI_IN)[0]) == ceil(missed(chip, address) + away)
+
+
+def test_one_hot_channel(native: Rig) -> None:
+    """Lines of different rows in one channel leave at the rate of its bus: its banks work side by side."""
+    chip = native.chip
+    per, pes = 4, 16
+    count = chip.dram.interleave_bytes // chip.noc.line_bytes
+    places = list(islice(pieces(chip, 5, BASE), per * pes))
+    scripts = {(pe, 0): transfer(256, places[pe::pes]) for pe in range(pes)}
+    assert native.run(scripts) == ENDED
+    first = min(c.issued for pe in range(pes) for c in native.commands(FI_IN, pe))
+    least = (count * per * pes - 1) * dram_ticks(chip) / TICKS + chip.dram.latency + chip.sram.latency
+    ways = [way(chip, pe, bank) for pe in range(pes) for bank in range(chip.sram.banks)]
+    start = first + chip.cp.dispatch + chip.fi.start
+    assert start + least + 2 * min(ways) <= native.cycles <= start + least + 2 * max(ways) + chip.dram.row_miss + 2
+
+
+def test_one_hot_bank(native: Rig) -> None:
+    """Every piece is in another row of one bank: each opens its row."""
+    chip = native.chip
+    count = chip.dram.interleave_bytes // chip.noc.line_bytes
+    channel, bank, _ = dram_place(chip, BASE)
+    rows: dict[int, int] = {}
+    for address in pieces(chip, channel, BASE):
+        _, at, row = dram_place(chip, address)
+        if at == bank:
+            rows.setdefault(row, address)
+        if len(rows) == 20:
+            break
+    assert native.run({(0, 0): transfer(256, list(rows.values()))}) == ENDED
+    seen = native.commands(FI_IN)
+    each = chip.dram.row_miss * TICKS + count * dram_ticks(chip)
+    least = (20 * each - dram_ticks(chip)) / TICKS + chip.dram.latency + chip.sram.latency
+    ways = [way(chip, 0, b) for b in range(chip.sram.banks)]
+    start = seen[0].issued + chip.cp.dispatch + chip.fi.start
+    assert start + least + 2 * min(ways) <= native.cycles <= start + least + 2 * max(ways) + 2
+    assert native.host.machine.row_misses == 20
+
+
+def test_one_hot_sram_bank(native: Rig) -> None:
+    """All PEs read different lines of one bank of the scratch memory: it passes one after another."""
+    chip = native.chip
+    lines = (a for a in range(LLS_BASE, LLS_BASE + (1 << 22), 64) if bank_of(chip, a) == 2)
+    per = 8
+    scripts = {(pe, 0): transfer(64, list(islice(lines, per))) for pe in range(chip.pes)}
+    assert native.run(scripts) == ENDED
+    ways = [way(chip, pe, 2) for pe in range(chip.pes)]
+    start = native.commands(FI_IN)[0].issued + chip.cp.dispatch + chip.fi.start
+    busy = (per * chip.pes - 1) * bank_ticks(chip) / TICKS + chip.sram.latency
+    assert start + busy + 2 * min(ways) <= native.cycles <= start + busy + 2 * max(ways) + 1
+
+
+def test_one_engine_against_all_others(native: Rig) -> None:
+    """Alone, a PE reads at its engine's rate; beside all others, all together at the rate of the SRAM."""
+    chip, size = native.chip, 65536
+
+    def script(pe: int) -> Script:
+        return transfer(size, [LLS_BASE + pe * size])
+
+    assert native.run({(0, 0): script(0)}) == ENDED
+    alone = took(chip, native.commands(FI_IN)[0])
+    longest = max(round_trip(chip, LLS_BASE + n * 64) for n in range(size // 64))
+    requests = (size // chip.noc.line_bytes - 1) * fi_ticks(chip) / TICKS
+    assert requests + chip.sram.latency <= alone <= requests + longest + 4
+    assert native.run({(pe, 0): script(pe) for pe in range(chip.pes)}) == ENDED
+    together = max(took(chip, native.commands(FI_IN, pe)[0]) for pe in range(chip.pes))
+    least = chip.pes * size / chip.sram.bytes_per_clk
+    assert least > alone
+    assert least <= together <= 1.15 * least + longest
+    assert native.host.machine.sram_reads == chip.pes * size
+
+
+@pytest.mark.parametrize("size", [64, 32])
+def test_write_latency(calm: Rig, size: int) -> None:
+    """A write is acknowledged by the SRAM, also where the rest of its line has to be fetched."""
+    chip = calm.chip
+    for address in (LLS_BASE, BASE):
+        assert calm.run({(1, 0): transfer(size, [address], "xm.dma.out")}) == ENDED
+        assert took(chip, calm.commands(FI_OUT, 1)[0]) == round_trip(chip, address, 1)
+    assert calm.host.machine.dram_reads == (0 if size == 64 else 64)
+
+
+def test_write_back_of_one_block(calm: Rig) -> None:
+    """What is left dirty goes back at the end: a channel turns, writes its lines, and their bank opens a row."""
+    chip = calm.chip
+    line, lines = chip.noc.line_bytes, chip.sram.block_lines - 1  # a whole block would have gone by itself
+    assert calm.run({(0, 0): transfer(lines * line, [BASE], "xm.dma.out")}) == ENDED
+    m = calm.host.machine
+    assert m.dram_writes == 0
+    end = calm.engine.call("flush_llc", m, calm.cycles)
+    together = chip.dram.interleave_bytes // line * dram_ticks(chip) / TICKS
+    assert end == calm.cycles + ceil(together + max(chip.dram.turnaround, chip.dram.row_miss))
+    assert m.dram_writes == lines * line
+
+
+def test_writes_are_collected(native: Rig) -> None:
+    """A channel turns once for `write_lines` lines, for half as many when it is idle, and once for the rest."""
+    chip = native.chip
+    count = chip.dram.interleave_bytes // chip.noc.line_bytes
+    places = list(islice(pieces(chip, 3, BASE), 47))
+    assert native.run({(0, 0): transfer(256, places, "xm.dma.out")}) == ENDED
+    end = native.engine.call("flush_llc", native.host.machine, native.cycles)
+    left, turns = count * 47 - chip.dram.write_lines // 2, 1
+    turns += ceil(left / chip.dram.write_lines)
+    busy = count * 47 * dram_ticks(chip) / TICKS + turns * chip.dram.turnaround
+    assert end == native.cycles + ceil(busy)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_whole_blocks_drain(native: Rig, whole: bool) -> None:
+    """A block that has been written whole goes to quiet channels at once and stays as a clean one; others wait."""
+    chip = native.chip
+    size = chip.sram.block_lines * chip.noc.line_bytes - (0 if whole else chip.noc.line_bytes)
+    assert native.run({(0, 0): transfer(size, [BASE, BASE], "xm.dma.out", wait=True)}) == ENDED
+    m = native.host.machine
+    end = native.engine.call("flush_llc", m, native.cycles)
+    assert (m.dram_writes, m.evictions) == (size * (2 if whole else 1), 0)
+    assert end > native.cycles
+
+
+def test_prefetch(calm: Rig) -> None:
+    """A prefetch takes a miss's time; the read behind it that of a hit."""
+    chip = calm.chip
+    s = transfer(64, [BASE], "xm.dma.pre", wait=True)
+    s.do("xm.dma.in", d=0, gd=1)
+    assert calm.run({(0, 0): s}) == ENDED
+    fetch, read = calm.commands(FI_IN)
+    assert took(chip, fetch) == missed(chip, BASE)
+    assert took(chip, read) == round_trip(chip, BASE)
+    assert calm.host.machine.sram_fills == chip.noc.line_bytes
+
+
+def test_a_read_behind_a_miss_waits_for_it(calm: Rig) -> None:
+    """A second PE, of another row and column, asks for a line that is on its way from DRAM."""
+    chip, late = calm.chip, 20
+    other = chip.pes - 1
+    assert calm.run({(0, 0): transfer(64, [BASE]), (other, 0): transfer(64, [BASE], pad=late)}) == ENDED
+    bank = bank_of(chip, BASE)
+    filled = way(chip, 0, bank) + chip.dram.row_miss + chip.dram.latency
+    reached = late + way(chip, other, bank)
+    expected = max(filled, reached) - late + chip.sram.latency + way(chip, other, bank)
+    assert took(chip, calm.commands(FI_IN, other)[0]) == expected
+    assert calm.host.machine.dram_reads == 64

@@ -1,0 +1,63 @@
+"""What qemu 7.2 (Debian's) does not know or does wrong, each with the upstream change that brought or repaired it.
+
+The campaign leaves exactly these cases out and counts what it left out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from mtia.isa.table import Instruction
+
+__all__ = ["CPU", "FLOATS", "QUIRKS", "UNKNOWN", "Quirk", "quirk_of"]
+
+CPU = "rv64,v=true,vlen=512,elen=64,vext_spec=v1.0,zba=true,zbb=true,zbs=true,Zfh=true,Zicsr=true,Zifencei=true"
+FLOATS = (32, 64)  # element widths of vector floats that qemu 7.2 has: Zvfh came later
+
+# Extensions without a counterpart in qemu 7.2.
+UNKNOWN = {
+    "Zicond": "qemu 7.2 does not know the extension",
+    "Zfbfmin": "qemu 7.2 does not know the extension",
+    "Zvfbfmin": "qemu 7.2 does not know the extension",
+    "Zvfbfwma": "qemu 7.2 does not know the extension",
+}
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """One fault of qemu: the rows and the case it touches, and the upstream commit that repairs it.
+
+    `case` says when: `always`, or for instance `vstart`: only a start at a later element is wrong.
+    """
+
+    name: str
+    text: str
+    commit: str
+    rows: str  # a pattern of the names
+    case: str = "always"
+
+
+QUIRKS: tuple[Quirk, ...] = (
+    Quirk("wfi", "refuses it in user mode, as the privileged specification allows", "no fault", "wfi"),
+    Quirk(
+        "rtz", "aborts (an assertion) while it translates a conversion with a static rounding mode", "",
+        r"vf[wn]?cvt\.rtz\..*",
+    ),
+    Quirk("vslideup", "leaves vstart as it was", "d3646e31ce6d", r"vslideup\..*", "vstart"),
+    Quirk("scalar", "leaves vstart as it was", "0848f7c18ef5", r"vmv\.(s\.x|x\.s)", "vstart"),
+    Quirk("float scalar", "leaves vstart as it was", "", r"vfmv\.(s\.f|f\.s)", "vstart"),
+    Quirk("past the end", "leaves a vstart that is not below vl as it was", "df4252b2ecaf", r"v.*", "past the end"),
+    Quirk(
+        "fault-only-first", "does not notice the new vl before a jump or a CSR access, which therefore follows", "",
+        r"vl(seg\d)?e\d+ff\.v", "no CSR access after it",
+    ),
+    Quirk("ctzw", "counts on in the upper half", "", r"ctzw", "low word zero"),
+)  # fmt: skip
+
+
+@cache
+def quirk_of(row: Instruction, case: str = "always") -> Quirk | None:
+    """The fault that keeps a row out of a case."""
+    return next((quirk for quirk in QUIRKS if quirk.case == case and re.fullmatch(quirk.rows, row.name)), None)
