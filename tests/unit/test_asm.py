@@ -130,8 +130,8 @@ def test_expressions(text: str, value: int) -> None:
 
 def test_illegal_words_become_data() -> None:
     assert disassemble(0xFFFFFFFF) == ".word 0xffffffff"
-    assert disassemble(0x0000) == ".half 0x0000"
-    assert decode(0xFFFFFFFF) is None and fields(0) is None
+    assert disassemble(0x8000) == ".half 0x8000"
+    assert decode(0xFFFFFFFF) is None and fields(0x8000) is None
 
 
 def test_compressed_rows_expand() -> None:

@@ -111,7 +111,7 @@ def dma_bytes(chip: Chip, where: str, write: bool = False) -> float:
     """Bytes a second that all PEs together read, or read and write, in tiles of 16 KiB from `llc` or `dram`."""
     from mtia.runtime.device import Device
 
-    tile, slots, tiles = 16384, 4, 32
+    tile, slots, tiles = 16384, 4, 32 if where == "llc" else 128
     device = Device(chip)
     buffers = [device.alloc(2 * tiles * tile * chip.pes) for _ in range(1 + write)]
     level, state = ("sram", "llc") if where == "llc" else ("dram", "cold")

@@ -34,11 +34,17 @@ __all__ = ["SIZE", "TESTS", "add_arguments", "run"]
 SIZE = 200
 # The instruction and timing tests: what they notice is what is measured. The order is that of the search.
 TESTS = {
-    "encoding": ("test_table", "test_riscv", "test_asm", "test_xmtia"),
-    "hart": ("test_hart_scalar", "test_hart_memory", "test_hart_vector", "test_hart_numpy", "test_hart"),
-    "unit": ("test_xmtia", "test_xmtia_dpe", "test_xmtia_functions", "test_xmtia_mlu_re", "test_xmtia_se"),
-    "timing": (),
-}
+    "encoding": ("test_table", "test_riscv", "test_asm", "test_xmtia", "test_riscv_llvm"),
+    "hart": (
+        "test_hart_scalar", "test_hart_memory", "test_hart_vector", "test_hart_numpy", "test_riscv_reserved",
+        "test_verify_riscv", "test_atomics",
+    ),
+    "unit": (
+        "test_xmtia", "test_xmtia_dpe", "test_xmtia_functions", "test_xmtia_mlu_re", "test_xmtia_se",
+        "test_xmtia_campaign",
+    ),
+    "timing": ("test_timing_units", "test_timing_memory", "test_timing_network"),
+}  # fmt: skip
 _EQUIVALENT, _PASSED, _FAILED = 50, 0, 1
 _LIMIT = 300  # seconds after which a run counts as one that hangs
 
