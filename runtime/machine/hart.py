@@ -86,10 +86,13 @@ class HartTrap(Exception):
 class Runner:
     """One hart with flat memory, no units: runs an ELF with the native or the reference handlers.
 
-    A `strict` run traps when it reads memory of the stack or the heap that nothing has written.
+    A `strict` run traps when it reads memory of the stack or the heap that nothing has written. With `keep`, what the
+    text was decoded to stays on disk for the next run.
     """
 
-    def __init__(self, file: elf.ElfFile, chip: Chip, reference: bool = False, strict: bool = False) -> None:
+    def __init__(
+        self, file: elf.ElfFile, chip: Chip, reference: bool = False, strict: bool = False, keep: bool = True
+    ) -> None:
         text = next((s for s in file.segments if s.flags & 1), None)
         if text is None:
             raise UserError("the ELF file has no executable segment")
@@ -103,8 +106,8 @@ class Runner:
         self.break_at = self.end
         address_of = reference_address if reference else native().addr
         prepare = None if reference else native().load
-        keep = None if reference else native().keep
-        self.program = Program(text.data, text.address, chip, address_of, prepare=prepare, keep=keep)
+        kept = native().keep if keep and not reference else None
+        self.program = Program(text.data, text.address, chip, address_of, prepare=prepare, keep=kept)
         self._run: Callable[[Any, Any], int] = run_code if reference else functools.partial(native().call, "run_code")
         self._hart = Hart.alloc()
         self.hart: Any = Hart.view(self._hart.addr)

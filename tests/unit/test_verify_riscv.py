@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -42,6 +43,9 @@ class Wrong:
 
     def addr(self, name: str) -> int:
         return int(self._library.addr(self._pattern.sub(self._other, name)))
+
+    def load(self, names: Iterable[str]) -> None:
+        self._library.load([self._pattern.sub(self._other, name) for name in names])
 
 
 @needs_qemu

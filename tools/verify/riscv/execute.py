@@ -61,7 +61,7 @@ def qemu(executable: bytes) -> Outcome:
 
 def native(executable: bytes, reference: bool = False) -> Outcome:
     """Run an executable on our hart, by native code or on the reference."""
-    runner = Runner(elf.read(executable), _chip(), reference)
+    runner = Runner(elf.read(executable), _chip(), reference, keep=False)
     runner.hart.ls_size = runner.end - runner.low  # memory ends where the executable's does, as on qemu
     problem = ""
     try:
