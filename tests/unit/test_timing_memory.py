@@ -26,7 +26,8 @@ def rig(request: pytest.FixtureRequest) -> Rig:
 @pytest.fixture(scope="module", params=BOTH, ids="-".join)
 def calm(request: pytest.FixtureRequest) -> Rig:
     """A machine whose DRAM needs no refresh while a test runs."""
-    return Rig(*request.param, changed=NO_REFRESH)
+    interpreter, chip = request.param
+    return Rig(interpreter, chip, changed=NO_REFRESH)
 
 
 @pytest.fixture(scope="module", params=CHIPS)
