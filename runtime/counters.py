@@ -31,7 +31,8 @@ _ENGINE = {
 }  # fmt: skip
 _MEMORY = {
     "dram_read_bytes": "dram_reads", "dram_write_bytes": "dram_writes", "sram_read_bytes": "sram_reads",
-    "sram_write_bytes": "sram_writes", "llc_evictions": "evictions",
+    "sram_write_bytes": "sram_writes", "sram_fill_bytes": "sram_fills", "llc_evictions": "evictions",
+    "dram_row_misses": "row_misses",
 }  # fmt: skip
 _LINES = ("bytes", "lines", "llc_hits", "llc_misses", "coalesced_lines")
 _HART_STALLS = {**{n: HART_STATES[n] for n in range(WAIT_QUEUE, DONE)}, H_MEMORY: "memory"}

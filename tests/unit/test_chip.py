@@ -1,5 +1,6 @@
 """Chip files: the published rates follow from the numbers, and a wrong file is refused by its key."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,32 @@ def test_every_number_has_a_source(name: str) -> None:
         assert source.split(":")[0].split(" ")[0] in {"ISCA25", "ISCA26", "HEL", "derived", "defined"}, key
 
 
+# Numbers that say what there is, not what it costs.
+SIZES = {
+    "clock_hz", "grid.rows", "grid.cols", "ls.bytes", "sram.bytes", "dram.bytes", "noc.kind", "re.bytes", "fi.align_bytes",
+    "cp.circular_buffers", "cp.usable_circular_buffers", "se.reduce_rows", "se.int8", "se.fp8", "se.stochastic",
+}  # fmt: skip
+PRODUCTS = {"dpe.fp16", "dpe.bf16", "dpe.int8", "dpe.fp8", "dpe.tf32"}  # the slice of k says the same
+
+
+@pytest.mark.parametrize("name", ["mtia200", "mtia300"])
+def test_the_manual_says_what_each_number_costs(name: str) -> None:
+    sources = load_chip(name).sources
+    text = (TARGETS.parent / "chapters" / "40-timing.md").read_text()
+    named = set(re.findall(r"`([a-z]+\.[a-z_]+)`", text))
+    assert named <= set(sources)
+    ours = {key for key in sources if not key.startswith("hart.")}
+    assert ours - named - SIZES - PRODUCTS == set()
+
+
+@pytest.mark.parametrize("name", ["mtia200", "mtia300"])
+def test_slices_and_rates_agree(name: str) -> None:
+    """A tile takes 32 x 32 elements by a slice in 32 clocks: the rates by type follow from the bytes of an element."""
+    dpe = load_chip(name).dpe
+    for rate, size in ((dpe.fp16, 2), (dpe.bf16, 2), (dpe.int8, 1), (dpe.fp8, 1), (dpe.tf32, 4)):
+        assert rate in (0, 32 * dpe.tiles * dpe.slice_bytes // size)
+
+
 def test_a_users_own_file(tmp_path: Path) -> None:
     own = tmp_path / "mine.toml"
     text = (TARGETS / "mtia200.toml").read_text()
@@ -57,6 +84,8 @@ def test_a_users_own_file(tmp_path: Path) -> None:
         ("value = 67_108_864", "value = 67_108_865", "'sram.lls_bytes' is 67108865; accepted: a multiple of"),
         ("usable_circular_buffers = { value = 14", "usable_circular_buffers = { value = 99", "from 1 to 16"),
         ("line_bytes = { value = 64", "line_bytes = { value = 65", "'noc.line_bytes' is 65; accepted: a power of two"),
+        ("banks = { value = 16", "banks = { value = 12", "'dram.banks' is 12; accepted: a power of two"),
+        ("interleave_bytes = { value = 256", "interleave_bytes = { value = 4096", "from noc.line_bytes (64) to dram."),
         ("[grid]", "[grid", "not a TOML file"),
         ("[launch]", "[lunch]", "unknown key 'lunch'"),
     ],
