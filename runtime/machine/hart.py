@@ -22,7 +22,7 @@ from mtia.isa import elf, table
 from mtia.isa.chip import Chip, load_chip
 from mtia.isa.errors import UserError
 from mtia.isa.lang import Fn, Library, build, sources_key
-from mtia.isa.state import ECALL, FIRST, READ, RESERVE, Hart
+from mtia.isa.state import ECALL, FIRST, READ, RESERVE, WATCH_SHIFT, Hart
 
 from .engine import show_compiled
 from .hart_handlers import CAUSE_SHIFT, dense_handlers, fell_off, handler_of, illegal, run_code
