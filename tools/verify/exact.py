@@ -38,7 +38,10 @@ TEXT, DATA = 0x1_0000, 0x2_0000
 Array = np.ndarray[Any, Any]
 
 # s0: operands a, b, d and fcsr of each case; s1: results from v8 or a5, from fa5, and flags; s2: cases.
-_HEAD = "la s0, count; ld s2, 0(s0); addi s0, s0, 64; la s1, count; ld s1, 8(s1); vsetvli t0, zero, e8, m1, ta, ma; vmset.m v0\n"
+_HEAD = (
+    "la s0, count; ld s2, 0(s0); addi s0, s0, 64; la s1, count; ld s1, 8(s1); vsetvli t0, zero, e8, m1, ta, ma;"
+    "vmset.m v0\n"
+)
 _LOAD = "loop: ld a0, 0(s0); ld a1, 8(s0); ld a2, 16(s0); fmv.d.x fa0, a0; fmv.d.x fa1, a1; fmv.d.x fa2, a2\n"
 _LOAD_V = (
     "vsetivli zero, 1, e64, m1, ta, ma; vle64.v v16, (s0); addi t0, s0, 8; vle64.v v24, (t0); addi t0, s0, 16;"
@@ -73,9 +76,9 @@ def edges(kind: Kind) -> list[int]:
     one, top = kind.bias << kind.fraction, 1 << kind.width - 1
     least, half = 1 << kind.fraction, 1 << kind.fraction - 1
     sizes = [
-        0, 1, 2, half - 1, half, least - 1, least, least + 1, one - least, one - 1, one, one + 1, one + half, one + least,
-        one + 3 * least + half, kind.infinity - 1, kind.infinity - least, kind.infinity, kind.nan, kind.infinity + 1,
-        kind.infinity + half + 1,
+        0, 1, 2, half - 1, half, least - 1, least, least + 1, one - least, one - 1, one, one + 1, one + half,
+        one + least, one + 3 * least + half, kind.infinity - 1, kind.infinity - least, kind.infinity, kind.nan,
+        kind.infinity + 1, kind.infinity + half + 1,
     ]  # fmt: skip
     return sizes + [size | top for size in sizes]
 
@@ -138,14 +141,15 @@ def program(form: Form, text: str, flags: bool) -> str:
 
 def dense(form: Form, widths: dict[str, int]) -> str:
     """Assembly that executes an instruction on whole registers; operands lie 512 bytes apart, f[b] is the first."""
-    lanes = 512 // form.sew
     store = "vsm.v v8, (s1)" if form.result == "m" else f"vse{widths['v']}.v v8, (s1)"
-    return (
-        f"{_HEAD}loop: vsetvli t0, zero, e{form.sew}, m1, ta, ma\nvle{widths['a']}.v v16, (s0); addi t1, s0, 512;"
-        f"vle{widths['b']}.v v24, (t1); fld fa1, 1536(s0); addi t1, s0, 1024; vle{widths['d']}.v v8, (t1)\n{form.text}\n"
-        f"{store}; addi s1, s1, 512; addi s0, s0, 2000; addi s0, s0, 48; addi s2, s2, -1; bnez s2, loop; li a7, 93; ecall"
-        f"\n# {lanes} elements\n"
-    )
+    return f"""{_HEAD}
+loop: vsetvli t0, zero, e{form.sew}, m1, ta, ma
+addi t1, s0, 512; addi t2, s0, 1024; fld fa1, 1536(s0)
+vle{widths["a"]}.v v16, (s0); vle{widths["b"]}.v v24, (t1); vle{widths["d"]}.v v8, (t2)
+{form.text}
+{store}
+addi s1, s1, 512; addi s0, s0, 1024; addi s0, s0, 1024; addi s2, s2, -1; bnez s2, loop; li a7, 93; ecall
+"""
 
 
 @functools.cache

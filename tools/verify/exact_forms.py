@@ -78,7 +78,8 @@ def _arithmetic() -> Iterator[Operation]:
     for name, oracle, more in two:
         yield Operation(
             name, (H, H), 16, oracle,
-            _forms(f"ab f{name}.h fa5, fa0, fa1", f"ab vf{name}.vv v8, v16, v24", f"ab vf{name}.vf v8, v16, fa1", *more),
+            _forms(f"ab f{name}.h fa5, fa0, fa1", f"ab vf{name}.vv v8, v16, v24", f"ab vf{name}.vf v8, v16, fa1",
+                   *more),
         )  # fmt: skip
     for name, product, addend, (into, over) in (
         ("madd", False, False, ("macc", "madd")), ("msub", False, True, ("msac", "msub")),
@@ -87,27 +88,35 @@ def _arithmetic() -> Iterator[Operation]:
         yield Operation(
             f"f{name}", (H, H, H), 16,
             lambda x, y, z, rm, p=product, c=addend: q.fused(H, H, x, y, z, rm, p, c),
-            _forms(f"abd f{name}.h fa5, fa0, fa1, fa2", f"bad vf{into}.vv v8, v24, v16", f"bad vf{into}.vf v8, fa1, v16",
-                   f"bda vf{over}.vv v8, v24, v16", f"bda vf{over}.vf v8, fa1, v16"),
+            _forms(f"abd f{name}.h fa5, fa0, fa1, fa2", f"bad vf{into}.vv v8, v24, v16",
+                   f"bad vf{into}.vf v8, fa1, v16", f"bda vf{over}.vv v8, v24, v16", f"bda vf{over}.vf v8, fa1, v16"),
         )  # fmt: skip
     yield Operation("sqrt", (H,), 16, partial(q.sqrt, H), _forms("a fsqrt.h fa5, fa0", "a vfsqrt.v v8, v16"))
     for name, root in (("vfrec7", False), ("vfrsqrt7", True)):
         for f in (H, FP32, FP64):
             yield Operation(
-                f"{name} {f.name}", (f,), f.width, lambda x, rm, f=f, root=root: q.estimate(f, x, root, rm),
+                f"{name} {f.name}", (f,), f.width, partial(_estimate, f, root),
                 _forms(f"a {name}.v v8, v16", sew=f.width),
             )  # fmt: skip
+
+
+def _estimate(f: Format, root: bool, x: int, rm: int) -> Result:
+    return q.estimate(f, x, root, rm)
+
+
+def _extreme(largest: bool, x: int, y: int, rm: int) -> Result:
+    return q.extreme(H, x, y, largest)
 
 
 def _without_rounding() -> Iterator[Operation]:
     for name, largest in (("min", False), ("max", True)):
         yield Operation(
-            name, (H, H), 16, lambda x, y, rm, largest=largest: q.extreme(H, x, y, largest),
+            name, (H, H), 16, partial(_extreme, largest),
             _forms(f"ab f{name}.h fa5, fa0, fa1", f"ab vf{name}.vv v8, v16, v24", f"ab vf{name}.vf v8, v16, fa1"),
             False,
         )  # fmt: skip
         yield Operation(
-            f"{name} of four", (H, 64), 16, partial(_fold, lambda x, y, rm, most=largest: q.extreme(H, x, y, most)),
+            f"{name} of four", (H, 64), 16, partial(_fold, partial(_extreme, largest)),
             _forms(f"ba vfred{name}.vs v8, v16, v24", vl=4), False,
         )  # fmt: skip
     for how in ("", "n", "x"):
@@ -126,7 +135,8 @@ def _without_rounding() -> Iterator[Operation]:
     for how, texts in scalar.items():
         yield Operation(
             how, (H, H), 1, lambda x, y, rm, how=how: q.compare(H, x, y, how),
-            _forms(*texts, f"ab vmf{how}.vv v8, v16, v24", f"ab vmf{how}.vf v8, v16, fa1", *swapped.get(how, ())), False,
+            _forms(*texts, f"ab vmf{how}.vv v8, v16, v24", f"ab vmf{how}.vf v8, v16, fa1", *swapped.get(how, ())),
+            False,
         )  # fmt: skip
     yield Operation(
         "class", (H,), 16, lambda x, rm: q.classify(H, x), _forms("a fclass.h a5, fa0", "a vfclass.v v8, v16"), False
@@ -136,6 +146,12 @@ def _without_rounding() -> Iterator[Operation]:
         _forms("b vfmv.v.f v8, fa1", "b vfmv.s.f v8, fa1", "a vfmv.f.s fa5, v16", "b vfmerge.vfm v8, v16, fa1, v0",
                "b vfslide1up.vf v8, v16, fa1", "b vfslide1down.vf v8, v16, fa1"), False,
     )  # fmt: skip
+    # bits move between registers and memory whether boxed or not
+    yield Operation(
+        "bits to x", (16,), 64, lambda x, rm: (x | (x >> 15) * ((1 << 64) - (1 << 16)), 0),
+        _forms("a fmv.x.h a5, fa0"), False,
+    )  # fmt: skip
+    yield Operation("bits", (16,), 16, lambda x, rm: (x, 0), _forms("a fmv.h.x fa5, a0", "a flh fa5, 0(s0)"), False)
     for how in ("eqz", "nez"):
         yield Operation(
             f"czero.{how}", (64, 64), 64,
@@ -179,7 +195,7 @@ def _widening() -> Iterator[Operation]:
     for wide, letter in ((H, ""), (s, "w")):
         yield Operation(
             f"v{letter}sum of four", (wide, 64), wide.width,
-            partial(_fold, lambda x, y, rm, f=wide: q.add(f, f, FP16, x, y, rm)),
+            partial(_fold, partial(q.add, wide, wide, H)),
             _forms(f"ba vf{letter}redusum.vs v8, v16, v24", f"ba vf{letter}redosum.vs v8, v16, v24", vl=4),
         )  # fmt: skip
 
@@ -209,7 +225,7 @@ def _conversions() -> Iterator[Operation]:
                 f"fp16 to {u}int{width}",
                 (H,),
                 width,
-                partial(_extended, width, signed),
+                partial(_to_integer, width, signed),
                 _forms(*texts, *vectors, sew=sew),
             )
             if vector:
@@ -219,7 +235,8 @@ def _conversions() -> Iterator[Operation]:
                     _forms(f"a {vector.format('.rtz', u)} v8, v16", sew=sew), False,
                 )  # fmt: skip
         for width, scalar, vector, sew in (
-            (8, "", "vfwcvt.f.x{}.v", 8), (16, "", "vfcvt.f.x{}.v", 16), (32, "w", "vfncvt.f.x{}.w", 16), (64, "l", "", 0)
+            (8, "", "vfwcvt.f.x{}.v", 8), (16, "", "vfcvt.f.x{}.v", 16), (32, "w", "vfncvt.f.x{}.w", 16),
+            (64, "l", "", 0),
         ):  # fmt: skip
             texts = [f"a fcvt.h.{scalar}{u} fa5, a0"] if scalar else []
             vectors = [f"a {vector.format(u)} v8, v16"] if vector else []
@@ -229,7 +246,7 @@ def _conversions() -> Iterator[Operation]:
             )  # fmt: skip
 
 
-def _extended(width: int, signed: bool, x: int, rm: int) -> Result:
+def _to_integer(width: int, signed: bool, x: int, rm: int) -> Result:
     return q.to_integer(FP16, x, width, signed, rm)
 
 

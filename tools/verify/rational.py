@@ -6,13 +6,14 @@ return bits; the second result is the exception flags (NX 1, UF 2, OF 4, DZ 8, N
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isqrt
 
-__all__ = ["BF16", "FP16", "FP32", "FP64", "Format", "Result", "add", "classify", "compare", "convert", "div", "estimate",
-           "extreme", "from_integer", "fused", "mul", "odd", "sign", "sqrt", "to_integer", "total"]  # fmt: skip
+__all__ = [
+    "BF16", "FP16", "FP32", "FP64", "Format", "Result", "add", "classify", "compare", "convert", "div", "estimate",
+    "extreme", "from_integer", "fused", "mul", "odd", "sign", "sqrt", "to_integer",
+]  # fmt: skip
 
 NX, UF, OF, DZ, NV = 1, 2, 4, 8, 16
 RNE, RTZ, RDN, RUP, RMM = range(5)
@@ -296,15 +297,6 @@ def to_integer(g: Format, a: int, width: int, signed: bool, rm: int) -> Result:
 def from_integer(f: Format, value: int, rm: int) -> Result:
     """A signed value as f."""
     return round_to(f, value < 0, abs(value), 0, rm) if value else (0, 0)
-
-
-def total(f: Format, g: Format, start: int, elements: Sequence[int], rm: int) -> Result:
-    """start + elements (of format g) in this order, every sum rounded."""
-    found, flags = start, 0
-    for element in elements:
-        found, more = add(f, f, g, found, element, rm)
-        flags |= more
-    return found, flags
 
 
 def estimate(f: Format, a: int, root: bool, rm: int) -> Result:

@@ -1,0 +1,76 @@
+"""The campaign `exact`: its oracle against numpy and ml_dtypes, what it covers, and a bounded sample of it."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from mtia.isa import table
+from mtia.tools.verify import exact
+from mtia.tools.verify import rational as q
+from mtia.tools.verify.exact_forms import operations
+
+Array = np.ndarray[Any, Any]
+COVERED = ("Zfh", "Zfbfmin", "Zvfbfmin", "Zvfbfwma", "Zicond")
+
+
+def halves(seed: int, count: int = 4000) -> Array:
+    return np.random.default_rng(seed).integers(0, 1 << 16, count).astype(np.uint16).view(np.float16)
+
+
+def bits(values: Array, f: q.Format) -> list[int]:
+    """Bits of values, every NaN the canonical one."""
+    raw = values.view(f"u{f.width // 8}").astype(np.uint64)
+    return [int(b) if b & (1 << f.width - 1) - 1 <= f.infinity else f.nan for b in raw]
+
+
+def test_the_oracle_rounds_as_numpy_does() -> None:
+    a, b = halves(1), halves(2)
+    pairs = list(zip(bits(a, q.FP16), bits(b, q.FP16), strict=True))
+    h = q.FP16
+    with np.errstate(all="ignore"):
+        assert [q.add(h, h, h, x, y, 0)[0] for x, y in pairs] == bits(a + b, h)
+        assert [q.add(h, h, h, x, y, 0, True)[0] for x, y in pairs] == bits(a - b, h)
+        assert [q.mul(h, h, x, y, 0)[0] for x, y in pairs] == bits(a * b, h)
+        assert [q.div(h, x, y, 0)[0] for x, y in pairs] == bits(a / b, h)
+        assert [q.sqrt(h, x, 0)[0] for x, _ in pairs] == bits(np.sqrt(a), h)
+        singles = np.random.default_rng(3).integers(0, 1 << 32, 4000, dtype=np.uint32).view(np.float32)
+        singles[:2000] = (halves(4, 2000).astype(np.float32) * np.float32(1.0009)).astype(np.float32)
+        for f, kind in ((q.FP16, np.float16), (q.BF16, ml_dtypes.bfloat16)):
+            assert [q.convert(f, q.FP32, x, 0)[0] for x in bits(singles, q.FP32)] == bits(singles.astype(kind), f)
+
+
+@pytest.mark.parametrize("mode", range(5))
+def test_directed_roundings_enclose_the_nearest(mode: int) -> None:
+    """Down ≤ nearest ≤ up with neighbours between, and the sign decides which of them truncation is."""
+    random_ = random.Random(mode)
+    for _ in range(500):
+        m, e = random_.getrandbits(40) + 1, random_.randrange(-60, 10)
+        up, down = q.round_to(q.FP16, False, m, e, q.RUP), q.round_to(q.FP16, False, m, e, q.RDN)
+        found = q.round_to(q.FP16, False, m, e, mode)
+        assert up[0] - down[0] == (up[1] & q.NX) and found[0] in (up[0], down[0])
+        assert q.round_to(q.FP16, True, m, e, q.RUP)[0] == down[0] | 0x8000
+        assert q.round_to(q.FP16, False, m, e, q.RTZ)[0] == down[0]
+
+
+def test_every_instruction_that_qemu_lacks_is_covered() -> None:
+    names = {form.name for operation in operations() for form in operation.forms}
+    rows = [row for row in table.all() if row.extension.name in COVERED and row.name != "fsh"]
+    floating = [row for row in table.all() if row.extension.name == "V" and row.name.startswith(("vf", "vmf"))]
+    missing = {row.name for row in [*rows, *floating]} - names - {"vfirst.m"}
+    assert not missing
+
+
+def test_a_sample_of_the_campaign() -> None:
+    report = exact.run(11, 128, lambda done, total: None)
+    assert not report.failures, report.failures[:10]
+    assert report.counts["instructions"] >= 140 and report.counts["results in whole registers"] > 5_000
+
+
+def test_a_wrong_rounding_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = q._up
+    monkeypatch.setattr(q, "_up", lambda rm, *rest: right(q.RNE if rm == q.RMM else rm, *rest))
+    assert exact.run(1, 512, lambda done, total: None, only="fadd.h").failures
