@@ -47,10 +47,11 @@ MOST_CHECKPOINTS = (REGION - Layout.DUMP) // CHECKPOINT
 
 @dataclass(frozen=True)
 class Item:
-    """Instructions that belong together, as words with their rows."""
+    """Instructions that belong together, as words with their rows; if `close`, on one page, so that qemu joins them."""
 
     words: tuple[int, ...]
     rows: tuple[table.Instruction, ...]
+    close: bool = False
 
 
 @dataclass
@@ -180,6 +181,8 @@ def lower(nodes: Sequence[Node], roles: Roles, at: int, checkpoint: int) -> byte
         here = at + len(code.data)
         if isinstance(node, Straight):
             for item in (*node.head, *node.items):
+                while item.close and -(at + len(code.data)) % PAGE < 4 * len(item.words):
+                    code.add(word("c.nop", hint=0))
                 code.add(*item.words)
             if node.checkpoint:
                 code.add(encode.word("jal", rd=roles.link, target=checkpoint - at - len(code.data)))

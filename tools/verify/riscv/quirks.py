@@ -42,18 +42,20 @@ class Quirk:
 QUIRKS: tuple[Quirk, ...] = (
     Quirk("wfi", "refuses it in user mode, as the privileged specification allows", "no fault", "wfi"),
     Quirk(
-        "rtz", "aborts (an assertion) while it translates a conversion with a static rounding mode", "",
-        r"vf[wn]?cvt\.rtz\..*",
+        "rtz", "aborts (an assertion) while it translates one unless the instruction before it rounds by frm, as here",
+        "3ceeb19a53e5", r"vf[wn]?cvt\.rtz\..*", "no rounding instruction before it",
     ),
     Quirk("vslideup", "leaves vstart as it was", "d3646e31ce6d", r"vslideup\..*", "vstart"),
-    Quirk("scalar", "leaves vstart as it was", "0848f7c18ef5", r"vmv\.(s\.x|x\.s)", "vstart"),
-    Quirk("float scalar", "leaves vstart as it was", "", r"vfmv\.(s\.f|f\.s)", "vstart"),
-    Quirk("past the end", "leaves a vstart that is not below vl as it was", "df4252b2ecaf", r"v.*", "past the end"),
+    Quirk("scalar moves", "leaves vstart as it was", "0848f7c18ef5", r"v(mv\.(s\.x|x\.s)|fmv\.(s\.f|f\.s))", "vstart"),
     Quirk(
-        "fault-only-first", "does not notice the new vl before a jump or a CSR access, which therefore follows", "",
-        r"vl(seg\d)?e\d+ff\.v", "no CSR access after it",
+        "whole registers", "leaves a vstart behind the last element as it was", "929e521a47b7, 7e53e3ddf6df",
+        r"v(l|s|mv)\dr.*", "past the end",
     ),
-    Quirk("ctzw", "counts on in the upper half", "", r"ctzw", "low word zero"),
+    Quirk(
+        "fault-only-first", "does not notice the new vl before a jump or a CSR access, which therefore follows",
+        "b5092b3db233", r"vl(seg\d)?e\d+ff\.v", "no CSR access after it",
+    ),
+    Quirk("ctzw", "counts on in the upper half", "5fc0fc8788e0", r"ctzw", "low word zero"),
 )  # fmt: skip
 
 
