@@ -136,7 +136,7 @@ class Recorder:
         for core in range(harts):
             watcher = watch(host, program, interpreter, core, "profiled", range(self._pes))
             for pe in range(self._pes):
-                watcher.watch(pe).time = host.chip.launch.first
+                watcher.watch(pe).time = int(host.pes["harts"]["start"][pe, core])
             self._watchers.append(watcher)
 
     def resume(self) -> bool:

@@ -22,7 +22,7 @@ from mtia.runtime.machine.state import (
 )
 from mtia.runtime.profile import NO_COMMAND, Profile
 
-__all__ = ["Line", "by_line", "held_up"]
+__all__ = ["Line", "by_line", "held_up", "source_text"]
 
 _TIME_BITS = 40  # of a cycle in a key of unit and time
 Array = np.ndarray[Any, Any]
@@ -47,7 +47,7 @@ class Line:
     @property
     def text(self) -> str:
         """The source text, empty when the file is not there."""
-        return _text(str(Path(self.folder) / self.file), self.line)
+        return source_text(self.folder, self.file, self.line)
 
     def row(self) -> dict[str, Any]:
         """The line as plain data."""
@@ -58,8 +58,9 @@ class Line:
         }  # fmt: skip
 
 
-def _text(file: str, line: int) -> str:
-    lines = _source(file)
+def source_text(folder: str, file: str, line: int) -> str:
+    """A line of a file, empty when the file is not there; a relative name starts from `folder`."""
+    lines = _source(str(Path(folder) / file))
     return lines[line - 1].strip() if 0 < line <= len(lines) else ""
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from mtia.isa.errors import UserError
 from mtia.tools import files
-from mtia.tools.running import Runnable, add_input_arguments, execute, prepare
+from mtia.tools.running import Prepared, Runnable, add_input_arguments, execute, prepare
 
 __all__ = ["add_arguments", "run"]
 
@@ -28,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rtol", type=float, help="relative tolerance (default: from the type)")
     parser.add_argument("--atol", type=float, help="absolute tolerance (default: from the type and the largest value)")
     parser.add_argument("--save", action="append", default=[], metavar="NAME=FILE.npy", help="write an argument after")
-    parser.add_argument("--trace", metavar="FILE", help="write a trace that Perfetto opens")
+    parser.add_argument(
+        "--trace", metavar="FILE", help="write a trace that Perfetto opens; `text` prints a hart's instructions"
+    )
+    parser.add_argument("--trace-hart", metavar="PE.HART", help="which hart --trace=text follows, as 3.0 or 3.B")
+    parser.add_argument("--trace-limit", type=int, metavar="N", help="instructions that --trace=text prints (10000)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     files.add_compile_options(parser)
 
@@ -42,17 +47,57 @@ def run(arguments: argparse.Namespace) -> int:
     if source.kind in ("pt2", "mtia"):
         from mtia.tools.model_commands import run_file
 
+        if arguments.trace:
+            raise UserError("--trace is for kernels; `mtiac prof --trace FILE` writes one of a model", arguments.input)
         return run_file(arguments, source)
     prepared = prepare(arguments)
     runnable, grid, values = prepared.runnable, prepared.grid, prepared.values
     before = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
-    result, places = execute(prepared, arguments, trace_file=arguments.trace)
+    observer = _stepper(arguments, prepared)
+    trace_file = None if observer else arguments.trace
+    result, places = execute(prepared, arguments, trace_file=trace_file, observer=observer)
     checked, comparisons = _check(arguments, runnable, grid, before, values)
     _save(arguments.save, values)
     written = arrays.changed(list(before.values()), list(values.values()))
     reads = [read.text(places.get(read.buffer)) for read in result.device_reads]
     _report(arguments, runnable, result, checked, comparisons, [list(values)[place] for place in written], reads)
     return 0 if all(comparison.ok for comparison in comparisons) else 1
+
+
+def _stepper(arguments: argparse.Namespace, prepared: Prepared) -> Any:
+    """Who prints the instructions of a hart, for --trace=text."""
+    if arguments.trace != "text":
+        given = "--trace-hart" if arguments.trace_hart else "--trace-limit" if arguments.trace_limit else None
+        if given:
+            raise UserError(f"{given} goes with --trace=text")
+        return None
+    from mtia.runtime.profile_steps import LIMIT, Stepper
+
+    limit = LIMIT if arguments.trace_limit is None else arguments.trace_limit
+    if limit < 1:
+        raise UserError(f"--trace-limit is {limit}, must be at least 1")
+    pe, hart = _trace_hart(arguments.trace_hart) if arguments.trace_hart else (0, _working_hart(arguments, prepared))
+    out = sys.stderr if arguments.json else sys.stdout
+    return Stepper(lambda line: print(line, file=out), pe, hart, limit)
+
+
+def _trace_hart(text: str) -> tuple[int, int]:
+    pe, _, hart = text.partition(".")
+    harts = {"": 0, "0": 0, "1": 1, "A": 0, "B": 1}
+    if not pe.isdigit() or hart.upper() not in harts:
+        raise UserError(f"--trace-hart is '{text}', must be PE.HART, as 0.1 or 12.B")
+    return int(pe), harts[hart.upper()]
+
+
+def _working_hart(arguments: argparse.Namespace, prepared: Prepared) -> int:
+    """The hart of PE 0 that executes most: cycles are exact, so a run before says it."""
+    import copy
+
+    if prepared.runnable.program.cores == 1:
+        return 0
+    result, _ = execute(copy.deepcopy(prepared), arguments)
+    harts = result.counters["pes"][0]["harts"]
+    return max(range(len(harts)), key=lambda hart: harts[hart]["instructions"])
 
 
 def _check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ["Launch", "figures", "print_text", "rules"]
 
 SHADES = " ▁▂▃▄▅▆▇█"
 LINES = 16  # of the source table
+WIDTH = 160  # of the text when it does not go to a terminal
 Array = np.ndarray[Any, Any]
 
 
@@ -141,7 +143,7 @@ def print_text(launches: Sequence[Launch], hints: Sequence[str]) -> None:
     """Print the report."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     cycles = sum(launch.profile.cycles for launch in launches)
     chip = launches[0].profile.chip
     console.print(f"cycles       {cycles}  ({cycles / chip.clock_hz * 1e6:.2f} µs on {chip.name})")
