@@ -19,7 +19,7 @@ from mtia.isa.operands import KINDS, Operand
 from mtia.isa.state import DUMP, VLENB
 from mtia.isa.xmtia.codes import DType, Form, Space
 from mtia.runtime.elf import Program
-from mtia.runtime.machine.hart_handlers import is_vector
+from mtia.runtime.machine.hart_timing import is_vector
 from mtia.runtime.machine.hart_watch import STEP
 from mtia.runtime.machine.host import Host
 from mtia.runtime.machine.memory import LS_BASE
