@@ -137,7 +137,7 @@ class _Decoder:
             size = 2 if word & 3 != 3 else 4
             return "illegal", record | {"pc": address, "word": word, "size": size, "a": 0, "b": 0}
         row = found.row
-        if row.timing == "csr" and found.imm in _FLAG_REGISTERS:
+        if "csr" in row.by_name and found.imm in _FLAG_REGISTERS:
             self.exact = True
         latency, occupancy = timing_of(self._chip, row)
         name, registers = row.name, self._dense(found, group) if is_dense(self._chip, occupancy) else 0
@@ -163,7 +163,7 @@ class _Decoder:
         """Whether the hart has the instruction, and the control register that it names."""
         if row.unit == "hart" and row.meaning is None:
             return False
-        return self._vector or not (is_vector(row) or (row.timing == "csr" and imm in _VECTOR_REGISTERS))
+        return self._vector or not (is_vector(row) or ("csr" in row.by_name and imm in _VECTOR_REGISTERS))
 
 
 def _group_after(word: int, group: tuple[int, int]) -> tuple[int, int]:
