@@ -46,6 +46,9 @@ STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION, STT_FILE = 0, 1, 2, 3, 4
 SHN_UNDEF, SHN_LORESERVE, SHN_ABS = 0, 0xFF00, 0xFFF1
 PT_LOAD = 1
 
+_LONGEST = 4096  # bytes of a name
+_OVERLAP = 4  # times its size that a file's sections, or its segments, may be together
+
 _EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 _SHDR = struct.Struct("<IIQQQQIIQQ")
 _PHDR = struct.Struct("<IIQQQQQQ")
@@ -128,7 +131,7 @@ class ElfFile:
 
 
 def _string(table: bytes, offset: int) -> str:
-    return table[offset : table.index(b"\0", offset)].decode("utf-8", "replace")
+    return table[offset : table.index(b"\0", offset, offset + _LONGEST)].decode("utf-8", "replace")
 
 
 def read(data: bytes, file: str | None = None) -> ElfFile:
@@ -154,6 +157,8 @@ def read(data: bytes, file: str | None = None) -> ElfFile:
                 continue
             if offset + filesz > len(data) or filesz > memsz:
                 raise ValueError("segment outside the file")
+            if sum(len(segment.data) for segment in elf.segments) + filesz > _OVERLAP * len(data):
+                raise ValueError("segments overlap")
             elf.segments.append(Segment(vaddr, data[offset : offset + filesz], memsz, pflags))
     except (struct.error, ValueError, IndexError, OverflowError) as problem:
         raise UserError(f"damaged or cut-off ELF file ({problem})", file) from None
@@ -163,6 +168,8 @@ def read(data: bytes, file: str | None = None) -> ElfFile:
 def _read_sections(data: bytes, shoff: int, shnum: int, shstrndx: int) -> list[Section]:
     headers = [_SHDR.unpack_from(data, shoff + index * _SHDR.size) for index in range(shnum)]
     sections = []
+    if sum(size for _, kind, _, _, _, size, *_ in headers if kind not in (SHT_NULL, SHT_NOBITS)) > _OVERLAP * len(data):
+        raise ValueError("sections overlap")
     for _, kind, flags, address, offset, size, link, info, align, entry_size in headers:
         content = b"" if kind in (SHT_NULL, SHT_NOBITS) else data[offset : offset + size]
         if kind not in (SHT_NULL, SHT_NOBITS) and len(content) != size:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from mtia.isa import elf
 from mtia.isa.errors import UserError
@@ -20,6 +19,7 @@ __all__ = ["LS_ADDRESS", "Program", "load"]
 
 LS_ADDRESS = 0x1000_0000  # of local memory, as a hart sees it (design, section 4)
 _METADATA = ".mtia"
+_LARGEST = 1 << 24  # bytes of data in local memory: more than any chip has
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def load(source: bytes | str | Path) -> Program:
         cores = metadata.get("cores", 1)
         if not isinstance(arguments, list) or not all(isinstance(a, str) for a in arguments) or cores not in (1, 2):
             raise ValueError("wrong arguments or cores")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"damaged `.mtia` section ({error})", file) from None
     return _program(parsed, metadata, data, file)
 
@@ -103,6 +103,8 @@ def _program(parsed: elf.ElfFile, metadata: Mapping[str, Any], data: bytes, file
                 raise UserError("more than one text segment", file)
             text = segment
         elif segment.address >= LS_ADDRESS:
+            if segment.size > _LARGEST:
+                raise UserError(f"a segment of {segment.size:#x} bytes at {segment.address:#x} fits no chip", file)
             images.append((segment.address - LS_ADDRESS, segment.data.ljust(segment.size, b"\0")))
         else:
             raise UserError(f"a segment at {segment.address:#x}, where no memory is", file)
@@ -127,7 +129,7 @@ def _lines(data: bytes) -> list[tuple[int, str, int]]:
             program = dwarf.line_program_for_CU(unit)
             if program is not None:
                 found += _rows(program)
-    except (ELFError, KeyError, ValueError, AssertionError):
+    except Exception:  # the reader of line tables has no error of its own for damaged ones: they end here
         return found
     return found
 

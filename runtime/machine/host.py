@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import mmap
 from collections.abc import Mapping
@@ -40,18 +41,29 @@ from .state import (
 
 __all__ = ["Host", "Region"]
 
+_PROT_NONE = 0
 _MAP_NORESERVE = 0x4000  # Linux; not in the mmap module of every Python
 OTHER_EVENTS = 16  # of a PE at once, beside its DMA commands: harts, units, DMA steps
 
 
 class Region:
-    """Zeroed anonymous memory that takes room only where it is touched; `addr` and `size` in bytes."""
+    """Zeroed anonymous memory that takes room only where it is touched; `addr` and `size` in bytes.
+
+    A page before and one behind it cannot be accessed, so that an access that leaves it ends the process.
+    """
 
     def __init__(self, size: int) -> None:
+        page = mmap.PAGESIZE
         self.size = max(size, 1)
-        self._map = mmap.mmap(-1, self.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
+        self._room = -(-self.size // page) * page
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+        self._map = mmap.mmap(-1, page + self._room + page, flags=flags)
         self._anchor = ctypes.c_ubyte.from_buffer(self._map)
-        self.addr = ctypes.addressof(self._anchor)
+        start = ctypes.addressof(self._anchor)
+        self.addr = start + page
+        for guard in (start, self.addr + self._room):
+            if _libc().mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(page), _PROT_NONE):
+                raise OSError(ctypes.get_errno(), "mprotect")
 
     def bytes(self, offset: int, size: int) -> memoryview:
         """A part of the region, writable."""
@@ -59,7 +71,13 @@ class Region:
 
     def clear(self, offset: int = 0, size: int | None = None) -> None:
         """Give the pages of all, or of a range of whole pages, back: they read as zero again."""
-        self._map.madvise(mmap.MADV_DONTNEED, offset, self.size - offset if size is None else size)
+        length = self._room - offset if size is None else size
+        self._map.madvise(mmap.MADV_DONTNEED, mmap.PAGESIZE + offset, length)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 class Host:
