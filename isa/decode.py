@@ -9,6 +9,7 @@ from functools import cache
 
 from mtia.isa import table
 from mtia.isa.encode import encode
+from mtia.isa.operands import Operand
 from mtia.isa.state import DUMP
 
 __all__ = ["Decoded", "Fields", "decode", "expand", "fields", "size_at", "walk"]
@@ -52,6 +53,19 @@ def _groups() -> dict[int, list[Group]]:
     return {major: sorted(groups.items(), key=lambda item: -item[0].bit_count()) for major, groups in found.items()}
 
 
+@cache
+def _checked(row: table.Instruction) -> tuple[Operand, ...]:
+    """The operands of a row whose field can hold a value that is not defined."""
+    checked = []
+    for operand in row.operands:
+        places = [piece.word + bit for piece in operand.pieces for bit in range(piece.length)]
+        if not operand.kind.number or operand.excludes:
+            fields = (sum((n >> k & 1) << place for k, place in enumerate(places)) for n in range(1 << len(places)))
+            if not all(operand.valid(operand.extract(field)) for field in fields):
+                checked.append(operand)
+    return tuple(checked)
+
+
 def size_at(low: int) -> int:
     """Return the bytes of the instruction whose low half-word is given."""
     return 4 if low & 3 == 3 else 2
@@ -64,7 +78,7 @@ def decode(word: int) -> Decoded | None:
         word &= 0xFFFF
     for mask, rows in _groups().get(word & (0x7F if size_at(word) == 4 else 3), ()):
         for row in rows.get(word & mask, ()):
-            if row.matches(word):
+            if all(operand.valid(operand.extract(word)) for operand in _checked(row)):
                 return Decoded(word, row, {operand.name: operand.extract(word) for operand in row.operands})
     return None
 
@@ -99,6 +113,15 @@ def expand(found: Decoded) -> Decoded:
 
 
 @cache
+def _slots(row: table.Instruction) -> tuple[tuple[str, str, int, bool], ...]:
+    """Name, field of `Insn`, place in it, and whether 0 is x0 and written, of every operand."""
+    return tuple(
+        (operand.name, operand.slot, operand.kind.shift, operand.writes and operand.kind.name == "x")
+        for operand in row.operands
+    )
+
+
+@cache
 def fields(word: int) -> Fields | None:
     """Return the pre-decoded fields of a word, or None for an illegal encoding."""
     found = decode(word)
@@ -106,11 +129,11 @@ def fields(word: int) -> Fields | None:
         return None
     base = expand(found)
     slots: dict[str, int] = {}
-    for operand in base.row.operands:
-        value = base.values[operand.name]
-        if operand.writes and operand.kind.name == "x" and value == 0:
+    for name, slot, shift, written in _slots(base.row):
+        value = base.values[name]
+        if written and value == 0:
             value = DUMP
-        slots[operand.slot] = slots.get(operand.slot, 0) | value << operand.kind.shift
+        slots[slot] = slots.get(slot, 0) | value << shift
     return Fields(base.row, found.word, found.row.size, **slots)
 
 

@@ -153,7 +153,7 @@ class _Writer:
     def loop(self, depth: int, times: int) -> Loop:
         """A loop, perhaps with a loop inside."""
         rng = self.rng
-        count = rng.randrange(2, 20) if depth == 0 else rng.randrange(2, 7)
+        count = rng.randrange(2, 36) if depth == 0 else rng.randrange(2, 8)
         times *= count
         body: list[Node] = [self.straight(times)]
         for _ in range(rng.randrange(1, 4)):
