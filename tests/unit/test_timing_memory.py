@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from math import ceil
 
+import numpy as np
 import pytest
 from machine_rig import Rig, Script, Times
 from mtia.isa.chip import Chip
@@ -291,3 +292,55 @@ def test_a_read_behind_a_miss_waits_for_it(calm: Rig) -> None:
     expected = max(filled, reached) - late + chip.sram.latency + way(chip, other, bank)
     assert took(chip, calm.commands(FI_IN, other)[0]) == expected
     assert calm.host.machine.dram_reads == 64
+
+
+@pytest.mark.parametrize("interpreter", ["reference", "fast"])
+def test_commands_in_flight(interpreter: str) -> None:
+    """An engine works on `fi.commands` commands: the next begins when one of them is complete."""
+    rig = Rig(interpreter, "mtia200", changed={"fi": {"commands": 2}})
+    chip = rig.chip
+    assert rig.run({(0, 0): transfer(64, [LLS_BASE + 64 * n for n in range(6)])}) == ENDED
+    seen = rig.commands(FI_IN)
+    trip = round_trip(chip, LLS_BASE)
+    ready = [c.issued + chip.cp.dispatch + chip.fi.start for c in seen]
+    ends: list[int] = []
+    for n, first in enumerate(ready):
+        begin = max(first, ends[n - 2] if n >= 2 else 0)
+        ends.append(begin + trip)
+    assert [c.finished for c in seen] == ends
+
+
+@pytest.mark.parametrize("interpreter", ["reference", "fast"])
+def test_window_of_a_queue(interpreter: str) -> None:
+    """A hart stalls when `cp.window` commands of a queue are not complete, in order."""
+    rig = Rig(interpreter, "mtia200", changed={"cp": {"window": 4}})
+    chip = rig.chip
+    script = transfer(64, [LLS_BASE + 64 * n for n in range(7)])
+    assert rig.run({(0, 0): script}) == ENDED
+    seen = rig.commands(FI_IN)
+    first = seen[0].issued
+    for n, c in enumerate(seen):
+        free = first + 2 * n if n == 0 else seen[n - 1].issued + 1 + chip.cp.issue  # an address, a command
+        assert c.issued == max(free, seen[n - 4].finished if n >= 4 else 0)
+    assert seen[4].issued == seen[0].finished
+
+
+@pytest.mark.parametrize("turn", [32, 1])
+@pytest.mark.parametrize("interpreter", ["reference", "fast"])
+def test_turns_of_the_engines(interpreter: str, turn: int) -> None:
+    """Two PEs ask one bank for lines: those of one turn are booked together, the PE with the lower number first."""
+    rig = Rig(interpreter, "mtia200", changed={"fi": {"turn": turn}, "noc": {"coalesce_window": 0}})
+    chip, count, pes = rig.chip, 8, (0, 63)
+    lines = [n for n in range(1 << 12) if bank_of(chip, LLS_BASE + n * 64) == 0][: 2 * count]
+    scripts = {}
+    for k, pe in enumerate(pes):
+        mine = np.array(lines[k * count : (k + 1) * count], np.int32)
+        s = Script().cb(0, 4096, 64 * count, 1).cb(1, 65536, 64, 1).local(0, 0, (count, 64), "u8")
+        s.local(1, 1, (count, 1), "i32").remote(2, rig.put(mine), [(count, 4), (1, 4)], "i32")
+        s.remote(3, LLS_BASE, [(count, 64), (64, 1)], "u8").do("xm.dma.in", d=1, gd=2).do("xm.wait").do("xm.barrier")
+        scripts[pe, 0] = s.do("xm.dma.ini", d=0, gd=3, idx=1)
+    assert rig.run(scripts) == ENDED
+    took_by = [took(chip, rig.commands(FI_IN, pe)[-1]) for pe in pes]
+    trip = 2 * way(chip, 0, 0) + chip.sram.latency
+    before = (count - 1, 2 * count - 1) if turn >= count else (2 * count - 2, 2 * count - 1)
+    assert took_by == [ceil(trip + n * bank_ticks(chip) / TICKS) for n in before]

@@ -7,6 +7,7 @@ from math import ceil
 import pytest
 from machine_rig import DTYPES, Rig, Script
 from mtia.isa.chip import Chip
+from mtia.isa.xmtia.codes import Info
 from mtia.runtime.machine.state import DPE, ENDED, MLU, RE, SE
 
 BOTH = [(interpreter, chip) for interpreter in ("reference", "fast") for chip in ("mtia200", "mtia300")]
@@ -203,3 +204,18 @@ def test_circular_buffer_stall(rig: Rig, slow: str) -> None:
         assert (reads[n].started, reads[n].finished) == (start, read_end)
         ends.append(read_end)
     assert rig.cycles == read_end
+
+
+def test_the_cycle_that_a_hart_reads(rig: Rig) -> None:
+    """`xm.rdinfo` gives the clock in which it issues; `xm.wait` lets the hart go on one instruction after the end."""
+    chip, cycle = rig.chip, int(Info.CYCLE)
+    s = Script().cb(0, 0, 16384, 2).local(0, 0, (16, 64)).local(1, 0, (16, 64), slot=1)
+    s.do("xm.rdinfo", rd=5, k=cycle).do("xm.rdinfo", rd=6, k=cycle).do("xm.se.neg", d=0, a=1)
+    s.do("xm.rdinfo", rd=7, k=cycle).do("xm.wait").do("xm.rdinfo", rd=8, k=cycle)
+    first = len(s.entries) - 6
+    assert rig.run({(0, 0): s}) == ENDED
+    (seen,) = rig.commands(SE)
+    end = first + 2 + chip.cp.dispatch + chip.se.start + ceil(16 * 64 / chip.se.elements_per_clk)
+    assert seen.finished == end
+    read = [int(rig.host.registers["x"][0, 0][k]) for k in (5, 6, 7, 8)]
+    assert read == [first, first + 1, first + 2 + chip.cp.issue, end + chip.cp.issue]
