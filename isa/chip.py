@@ -172,6 +172,7 @@ class Dpe:
 
     start: int = _number(0, 10_000)
     tiles: int = _number(1, 64)
+    tile: int = _number(1, 256)  # rows of a and columns of b in a tile, and the clocks it takes
     slice_bytes: int = _number(4, 256)  # bytes of k that one tile consumes at a time
     fp16: int = _rate()
     bf16: int = _rate()

@@ -85,9 +85,10 @@ def cycles_of(step: Step, chip: Chip, rates: Rates) -> float:
         return chip.re.start + step.elements / chip.re.elements_per_clk
     if step.unit == "dpe":
         rows, cols = step.shape[-2:]
-        blocks = math.ceil(rows / 32) * math.ceil(cols / 32) * math.prod(step.shape[:-2])
+        tile = chip.dpe.tile
+        blocks = math.ceil(rows / tile) * math.ceil(cols / tile) * math.prod(step.shape[:-2])
         depth = math.ceil(step.inner * step.size / chip.dpe.slice_bytes)
-        return chip.dpe.start + math.ceil(blocks * depth / chip.dpe.tiles) * 32
+        return chip.dpe.start + math.ceil(blocks * depth / chip.dpe.tiles) * tile
     return step.elements * step.inner / HART_MACS
 
 

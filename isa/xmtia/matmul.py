@@ -265,14 +265,15 @@ def mma(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u32:
 
 
 def cycles() -> Any:
-    """Clocks: a tile operation is 32 x 32 elements by the slice of k that the rate gives, in 32 clocks."""
+    """Clocks: a step of a tile takes its rows and columns by the slice of k that the rate gives, in as many clocks."""
 
     @fn
     def timing(chip: Ptr[ChipParams], o: Ptr[Operand]) -> u64:
         tiles = u64(chip.dpe_tiles)
-        slice_k = u64(max(rate(chip, o[1].dtype, o[2].dtype) // (32 * chip.dpe_tiles), u32(1)))
-        blocks = u64((o[0].rows + 31) // 32) * u64((o[0].cols + 31) // 32)
+        edge = chip.dpe_tile
+        slice_k = u64(max(rate(chip, o[1].dtype, o[2].dtype) // (edge * chip.dpe_tiles), u32(1)))
+        blocks = u64((o[0].rows + edge - 1) // edge) * u64((o[0].cols + edge - 1) // edge)
         slices = (u64(o[1].cols) + slice_k - 1) // slice_k
-        return u64(chip.dpe_start) + (blocks * slices + tiles - 1) // tiles * 32
+        return u64(chip.dpe_start) + (blocks * slices + tiles - 1) // tiles * u64(edge)
 
     return timing

@@ -145,6 +145,7 @@ class ChipParams(Struct):
     cp_barrier: u32
     dpe_start: u32
     dpe_tiles: u32
+    dpe_tile: u32
     dpe_slice_bytes: u32
     dpe_fp16: u32
     dpe_bf16: u32

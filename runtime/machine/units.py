@@ -89,10 +89,10 @@ def choose(m: Ptr[Machine], pe: Ptr[Pe], unit: u32) -> u32:
 
 
 @fn
-def local_bytes(unit: u32, command: Ptr[Command]) -> u64:
+def local_bytes(chip: Ptr[ChipParams], unit: u32, command: Ptr[Command]) -> u64:
     """Bytes that a command reads and writes in local memory; broadcast elements count once a row.
 
-    The DPE keeps 32 rows of a and streams b past them, so it reads b once for every 32 rows of a.
+    The DPE keeps a tile's rows of a and streams b past them, so it reads b once for each such block of rows.
     """
     total = u64(0)
     for k in range(u32(0), command.operands):
@@ -102,7 +102,7 @@ def local_bytes(unit: u32, command: Ptr[Command]) -> u64:
             if o.cstride != 0:
                 elements *= u64(o.cols)
             if unit == DPE and k == 2:
-                elements *= u64((command.operand[1].rows + 31) // 32)
+                elements *= u64((command.operand[1].rows + chip.dpe_tile - 1) // chip.dpe_tile)
             total += elements * element_bytes(o.dtype)
     return total
 
@@ -142,7 +142,7 @@ def start_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> 
         occupy(m, pe, unit, n, start, start + cycles)
         return
     end = start + info.timing(addr(m.chip), addr(command.operand[0]))
-    command.bytes = local_bytes(unit, command)
+    command.bytes = local_bytes(addr(m.chip), unit, command)
     after = max(end, pass_local(m, pe, start, command.bytes))
     command.slowed = u32(after - end)
     occupy(m, pe, unit, n, start, after)

@@ -39,7 +39,8 @@ def test_every_number_has_a_source(name: str) -> None:
 # Numbers that say what there is, not what it costs.
 SIZES = {
     "clock_hz", "grid.rows", "grid.cols", "ls.bytes", "sram.bytes", "dram.bytes", "noc.kind", "re.bytes",
-    "fi.align_bytes", "cp.circular_buffers", "cp.usable_circular_buffers", "se.reduce_rows", "se.int8", "se.fp8", "se.stochastic",
+    "fi.align_bytes", "cp.circular_buffers", "cp.usable_circular_buffers", "se.reduce_rows", "se.int8", "se.fp8",
+    "se.stochastic",
 }  # fmt: skip
 PRODUCTS = {"dpe.fp16", "dpe.bf16", "dpe.int8", "dpe.fp8", "dpe.tf32"}  # the slice of k says the same
 

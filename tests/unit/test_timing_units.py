@@ -30,9 +30,10 @@ def after(chip: Chip, start: int, clocks: int, moved: int, local_free: int = 0) 
 
 
 def dpe_clocks(chip: Chip, m: int, n: int, k: int, dtype: str) -> int:
-    """A tile takes 32 rows, 32 columns and a slice of k in 32 clocks; edges cost a whole tile."""
-    steps = ceil(m / 32) * ceil(n / 32) * ceil(k * size(dtype) / chip.dpe.slice_bytes)
-    return chip.dpe.start + 32 * ceil(steps / chip.dpe.tiles)
+    """A tile takes t rows, t columns and a slice of k in t clocks; edges cost a whole tile."""
+    tile = chip.dpe.tile
+    steps = ceil(m / tile) * ceil(n / tile) * ceil(k * size(dtype) / chip.dpe.slice_bytes)
+    return chip.dpe.start + tile * ceil(steps / chip.dpe.tiles)
 
 
 def products(chip: Chip, m: int, n: int, k: int, dtype: str, accumulators: list[int]) -> Script:
@@ -75,7 +76,7 @@ def test_product_edges(rig: Rig, dtype: str, shape: tuple[int, int, int]) -> Non
     m, n, k = shape
     assert rig.run({(0, 0): products(chip, m, n, k, dtype, [0])}) == ENDED
     (seen,) = rig.commands(DPE)
-    moved = (m * k + ceil(m / 32) * k * n) * size(dtype)  # b passes once for every 32 rows of a
+    moved = (m * k + ceil(m / chip.dpe.tile) * k * n) * size(dtype)  # b passes once for every tile of rows of a
     assert seen.finished == after(chip, seen.started, dpe_clocks(chip, m, n, k, dtype), moved)[0]
 
 
