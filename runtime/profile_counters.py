@@ -29,6 +29,22 @@ def over_time(starts: Array, ends: Array, amounts: Array, edges: Array) -> Array
     return np.asarray(np.maximum(np.diff(np.interp(edges, times, passed)), 0))  # sums of rounded slopes may go below 0
 
 
+def _served(profile: Profile, memory: str, rate: float, edges: Array) -> tuple[Array, Array]:
+    """Bytes that a memory has read and written by every edge, in the order of the requests and at most at its rate.
+
+    The machine counts a line when it is asked for; a queue of the memory's rate says when it passed.
+    """
+    samples = profile.samples
+    asked = [np.interp(edges, samples["time"], samples[f"{memory}_{way}"]) for way in ("reads", "writes")]
+    total = asked[0] + asked[1]
+    passed = np.zeros(len(edges))
+    for k in range(1, len(edges)):
+        passed[k] = min(total[k], passed[k - 1] + rate * (edges[k] - edges[k - 1]))
+    passed[-1] = total[-1]
+    reads, writes = (np.interp(passed, total, way) for way in asked)
+    return reads, writes
+
+
 def lanes(profile: Profile) -> Iterator[tuple[str, Array, Array]]:
     """Name, cycles and values of every lane; a value holds from its cycle to the next."""
     chip, commands = profile.chip, profile.commands
@@ -36,11 +52,9 @@ def lanes(profile: Profile) -> Iterator[tuple[str, Array, Array]]:
     edges = np.append(np.arange(0, max(profile.cycles, 1), step), max(profile.cycles, 1)).astype(np.float64)
     width = np.diff(edges)
     gigabytes = chip.clock_hz / 1e9 / width
-    samples = profile.samples
-    for memory in ("dram", "sram"):
-        for way in ("reads", "writes"):
-            moved = np.diff(np.interp(edges, samples["time"], samples[f"{memory}_{way}"]))
-            yield f"{memory.upper()} {way} GB/s", edges[:-1], moved * gigabytes
+    for memory, rate in (("dram", chip.dram_bytes_per_clk), ("sram", float(chip.sram.bytes_per_clk))):
+        for way, served in zip(("reads", "writes"), _served(profile, memory, rate, edges), strict=True):
+            yield f"{memory.upper()} {way} GB/s", edges[:-1], np.diff(served) * gigabytes
     dma = commands[commands["unit"] <= FI_OUT]
     carried = (dma["lines"] - dma["coalesced"]) * chip.noc.line_bytes
     yield "NoC GB/s", edges[:-1], over_time(dma["start"], dma["end"], carried, edges) * gigabytes

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mtia.isa import decode
 from mtia.isa.chip import Chip
 from mtia.isa.xmtia.state import TICKS
+from mtia.runtime.machine.hart_timing import is_vector
 from mtia.runtime.machine.state import (
     DPE,
     FI_IN,
@@ -34,8 +36,8 @@ __all__ = ["CATEGORIES", "TopDown", "top_down"]
 
 ENGINES = (MLU, DPE, RE, SE)
 CATEGORIES = {
-    "compute": "the main engine executes: the one of DPE, RE, SE and MLU that executed longest in this launch, "
-    "or a hart that runs, where no unit got a command",
+    "compute": "the main engine executes: the one of DPE, RE, SE and MLU that executed longest in this launch; or a "
+    "hart runs, where no unit got a command or the harts' vector and floating-point instructions took longer",
     "local memory": "the main engine executes, and only because local memory's bandwidth made its command longer",
     "dependency": "the main engine does not execute while another of these engines does, or its next command waits "
     "for the other hart or a neighbour; also harts that wait for each other at a barrier",
@@ -49,6 +51,7 @@ CATEGORIES = {
 COMPUTE, LOCAL, DEPENDENCY, NOC, SRAM, DRAM, ISSUE, IDLE = range(len(CATEGORIES))
 _SHARED = 100  # a segment of waiting for DMA, to be divided
 _OUTSIDE = 101  # … for an access of a hart to outside memory
+_FLOATING = ("fadd", "fmul", "fma", "fdiv", "fsqrt")
 Array = np.ndarray[Any, Any]
 
 
@@ -71,14 +74,26 @@ class TopDown:
 
 
 def main_unit(profile: Profile) -> int | None:
-    """The engine that executed longest; `RANK_HART` when no unit got a command; None when there was only DMA."""
+    """The engine that executed longest; `RANK_HART` when harts did the work; None when there was only DMA."""
     commands = profile.commands
     if not len(commands):
         return RANK_HART
-    spent = np.zeros(UNITS)
-    np.add.at(spent, commands["unit"], (commands["end"] - commands["start"]).astype(np.float64))
+    spent = np.bincount(commands["unit"], (commands["end"] - commands["start"]).astype(np.float64), UNITS)
     best = max(ENGINES, key=lambda unit: spent[unit])
+    if _hart_arithmetic(profile) > spent[best]:
+        return RANK_HART
     return best if spent[best] else None
+
+
+def _hart_arithmetic(profile: Profile) -> int:
+    """Cycles of all harts at vector and floating-point instructions; 0 when they were not watched."""
+    text, base = profile.program.text, profile.program.text_base
+    wanted = np.zeros(len(profile.pcs), bool)
+    for place, pc in enumerate(profile.pcs.tolist()):
+        at = pc - base
+        found = decode.fields(int.from_bytes(text[at : at + decode.size_at(text[at])], "little"))
+        wanted[place] = found is not None and (is_vector(found.row) or found.row.timing in _FLOATING)
+    return sum(int(rows["cycles"][:, wanted].sum()) for rows in profile.visits)
 
 
 def top_down(profile: Profile) -> TopDown:

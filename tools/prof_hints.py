@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from mtia.runtime.counters import roofs
+from mtia.runtime.machine.state import H_MEMORY, RANK_HART
 from mtia.runtime.profile_lines import by_line
 from mtia.tools.prof_report import Launch, hottest, shares
 
@@ -28,10 +29,28 @@ def hints(launches: Sequence[Launch]) -> list[str]:
     if share["issue"] >= MUCH:
         where = f"; they spend most at {_place(runs)}" if runs else ""
         found.append(f"the harts do not issue fast enough in {100 * share['issue']:.0f} % of the PE·cycles{where}")
+    single = _outside(launches)
+    if single >= MUCH:
+        slow = max(lines, key=lambda line: line.waits.get("memory", 0))
+        found.append(
+            f"harts wait for single accesses to device memory in {100 * single:.0f} % of the PE·cycles, longest at "
+            f"{_place(slow)}: blocks through DMA would not"
+        )
     if share["local memory"] >= MUCH / 3:
         part = 100 * share["local memory"]
         found.append(f"local memory's bandwidth lengthens compute by {part:.0f} % of the PE·cycles")
     return found
+
+
+def _outside(launches: Sequence[Launch]) -> float:
+    """The share of the PE·cycles in which a hart waits for memory outside its PE; at most one hart is counted."""
+    waited, whole = 0.0, 0
+    for launch in launches:
+        spans = launch.profile.spans[launch.profile.spans["kind"] == H_MEMORY]
+        spans = spans[spans["track"] >= RANK_HART]
+        by_hart = np.bincount(spans["track"], (spans["end"] - spans["start"]).astype(float))
+        waited, whole = waited + float(by_hart.max(initial=0)), whole + launch.pe_cycles
+    return waited / max(whole, 1)
 
 
 def _place(line: object) -> str:

@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 from mtia.runtime.counters import roofs
-from mtia.runtime.machine.state import RANK_HART, S_BUSY, S_IDLE, UNIT_NAMES, UNIT_STATES
+from mtia.runtime.machine.state import (
+    H_MEMORY,
+    HART_CAUSES,
+    HART_STATES,
+    RANK_HART,
+    S_IDLE,
+    UNIT_NAMES,
+    UNIT_STATES,
+)
 from mtia.runtime.profile import Profile
 from mtia.runtime.profile_lines import Line, by_line
 from mtia.runtime.profile_topdown import CATEGORIES, TopDown, top_down
@@ -18,6 +26,7 @@ __all__ = ["Launch", "figures", "print_text", "rules"]
 
 SHADES = " ▁▂▃▄▅▆▇█"
 LINES = 16  # of the source table
+HART_WAITS = {**dict(enumerate(HART_STATES)), H_MEMORY: "memory"}
 WIDTH = 160  # of the text when it does not go to a terminal
 Array = np.ndarray[Any, Any]
 
@@ -86,14 +95,15 @@ def units(launches: Sequence[Launch]) -> dict[str, dict[str, Any]]:
 
 
 def _hart(launches: Sequence[Launch], hart: int, whole: int) -> dict[str, Any]:
-    alive = waiting = count = 0
+    alive = count = 0
+    waits = np.zeros(HART_CAUSES)
     for profile in (launch.profile for launch in launches if hart < launch.profile.harts):
         alive += int((profile.alive[:, hart, 1] - profile.alive[:, hart, 0]).sum())
         spans = profile.spans[profile.spans["track"] == RANK_HART + hart]
-        waiting += int((spans["end"] - spans["start"]).sum())
+        waits += np.bincount(spans["kind"], (spans["end"] - spans["start"]).astype(float), HART_CAUSES)
         count += int(profile.visits[hart]["count"].sum()) if profile.visits else 0
-    return {"instructions": count, "busy": (alive - waiting) / whole, "waits": waiting / whole,
-            "idle": 1 - alive / whole}  # fmt: skip
+    causes = {HART_WAITS[kind]: float(cycles) / whole for kind, cycles in enumerate(waits) if cycles}
+    return {"instructions": count, "idle": 1 - alive / whole, "busy": (alive - waits.sum()) / whole, **causes}
 
 
 def per_pe(launch: Launch) -> dict[str, Any]:
@@ -208,13 +218,10 @@ def _units(launches: Sequence[Launch]) -> Any:
 
     table = Table("unit", "commands", "busy %", "waits for %", "idle %", title="units")
     for name, row in units(launches).items():
-        if "instructions" in row:
-            waits = _percent(row["waits"])
-            count = f"{row['instructions']} instr."
-        else:
-            states = [(state, row[state]) for k, state in enumerate(UNIT_STATES) if k not in (S_IDLE, S_BUSY)]
-            waits = ", ".join(f"{state} {_percent(value)}" for state, value in states if value >= 0.0005)
-            count = str(row["commands"])
+        known = ("commands", "instructions", "busy", "idle")
+        states = [(state, value) for state, value in row.items() if state not in known and value >= 0.0005]
+        waits = ", ".join(f"{state} {_percent(value)}" for state, value in states)
+        count = f"{row['instructions']} instr." if "instructions" in row else str(row["commands"])
         table.add_row(name, count, _percent(row["busy"]), waits, _percent(row["idle"]))
     return table
 

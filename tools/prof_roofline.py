@@ -23,6 +23,7 @@ _MARKS = {"DRAM": "o", "SRAM": "s", "local memory": "^"}
 _COLOURS = {"DRAM": "tab:red", "SRAM": "tab:orange", "local memory": "tab:green"}
 _SIZES = {"DRAM": 11, "SRAM": 7, "local memory": 8}
 _SHAPE = 8.3, 5.2  # of the plot's field in inches
+_BESIDE = 6  # launches whose names fit into the plot
 _VECTOR_BITS = 32  # the element width that the vector ceiling is for
 
 
@@ -101,7 +102,8 @@ def draw(launches: Sequence[Launch], path: str) -> None:
             axes.plot([], [], "o", color=fill, label=f"{name}: {_rate(rate, 'op/s')}")
     for memory, mark in _MARKS.items():
         axes.plot([], [], mark, color="white", mec=_COLOURS[memory], mew=2, label=f"per byte of {memory}")
-    axes.legend(fontsize=8, loc="lower right")
+    aside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(found) > _BESIDE else {"loc": "lower right"}
+    axes.legend(fontsize=8, **aside)
     _save(figure, path)
     plot.close(figure)
 

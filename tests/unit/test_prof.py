@@ -224,7 +224,11 @@ def test_lanes_add_up_to_the_counters() -> None:
         times, values = found[name]
         return float((values * (ends - times)).sum())
 
-    seconds = 1 / profile.chip.clock_hz
+    chip = profile.chip
+    seconds = 1 / chip.clock_hz
+    for name, rate in (("DRAM", chip.dram_bytes_per_clk), ("SRAM", chip.sram.bytes_per_clk)):
+        both = found[f"{name} reads GB/s"][1] + found[f"{name} writes GB/s"][1]
+        assert both[:-1].max() <= rate * chip.clock_hz / 1e9 * (1 + 1e-9)
     memory, units = result.counters["memory"], result.counters["total"]["units"]
     assert total("DRAM reads GB/s") * 1e9 * seconds == pytest.approx(memory["dram_read_bytes"])
     assert total("SRAM writes GB/s") * 1e9 * seconds == pytest.approx(memory["sram_write_bytes"])
