@@ -57,12 +57,12 @@ class LoadedModel:
 
     def __call__(
         self, *inputs: NDArray[Any], keep_layers: bool = False, state: str = "cold", interpreter: str = "fast",
-        strict: bool | Iterable[str] = True, observer: Callable[[], Observer] | None = None,
+        strict: bool | Iterable[str] = True, values: bool = True, observer: Callable[[], Observer] | None = None,
     ) -> ModelRun:  # fmt: skip
         """Run the model on arrays of the shapes it was compiled for.
 
         With `keep_layers` the value of every graph node that reaches device memory is copied out as soon as it is made.
-        `state`, `interpreter` and `strict` are those of `launch`; `observer` makes one for each launch.
+        `state`, `interpreter`, `strict` and `values` are those of `launch`; `observer` makes one for each launch.
         """
         self._copy_inputs(inputs)
         layers: dict[str, NDArray[Any]] = {}
@@ -71,7 +71,8 @@ class LoadedModel:
             arguments = [self.buffers[number] for number in call.args]
             result = launch(
                 self.device, self.programs[call.kernel], (call.grid,), arguments, state=state,
-                interpreter=interpreter, strict=strict, observer=observer() if observer else None,
+                interpreter=interpreter, strict=strict, values=values,
+                observer=observer() if observer else None,
             )  # fmt: skip
             results.append(result.check())
             if keep_layers and call.node:

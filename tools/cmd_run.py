@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser)
     parser.add_argument("--reference", metavar="MODULE:FUNCTION", help="what to check against")
     parser.add_argument("--no-check", action="store_true", help="do not check the numbers")
+    parser.add_argument(
+        "--no-values", action="store_true", help="only count cycles; for programs whose control does not depend on data"
+    )
     parser.add_argument("--rtol", type=float, help="relative tolerance (default: from the type)")
     parser.add_argument("--atol", type=float, help="absolute tolerance (default: from the type and the largest value)")
     parser.add_argument("--save", action="append", default=[], metavar="NAME=FILE.npy", help="write an argument after")
@@ -43,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
     from mtia.tools import arrays
 
+    if arguments.no_values and arguments.save:
+        raise UserError("--save writes values, and --no-values makes none")
     source = files.source_of(arguments.input)
     if source.kind in ("pt2", "mtia"):
         from mtia.tools.model_commands import run_file
@@ -55,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     before = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
     observer = _stepper(arguments, prepared)
     trace_file = None if observer else arguments.trace
-    result, places = execute(prepared, arguments, trace_file=trace_file, observer=observer)
+    values_made = not arguments.no_values
+    result, places = execute(prepared, arguments, trace_file=trace_file, observer=observer, values=values_made)
     checked, comparisons = _check(arguments, runnable, grid, before, values)
     _save(arguments.save, values)
     written = arrays.changed(list(before.values()), list(values.values()))
@@ -108,6 +114,8 @@ def _check(
     import numpy as np
     from mtia.tools import arrays, reference
 
+    if arguments.no_values:
+        return "unchecked (--no-values)", []
     if arguments.no_check:
         return "unchecked (--no-check)", []
     if runnable.kernel is None and arguments.reference is None:

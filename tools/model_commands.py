@@ -107,11 +107,11 @@ def run_file(arguments: argparse.Namespace, source: files.Source) -> int:
     from mtia.runtime.model import LoadedModel
 
     model, imported, inputs = prepare(arguments, source)
-    check = imported is not None and not arguments.no_check
+    check = imported is not None and not arguments.no_check and not arguments.no_values
     device = Device(model.target)
     run = LoadedModel(device, model)(
         *inputs, keep_layers=check, state=arguments.state, interpreter=arguments.interpreter,
-        strict=all_but(arguments.allow),
+        strict=all_but(arguments.allow), values=not arguments.no_values,
     )
     worst: float | None = None
     wrong: list[str] = []
