@@ -207,24 +207,24 @@ def _start(
             raise UserError(f"the program's data ends at {offset + len(data):#x}, past local memory of {chip.name}")
     for offset, data in images:
         host.write_ls(pes, offset, data)
-    _info(host.pes["harts"]["cp"]["info"], chip, pes, cores)
+    _info(host.pes["harts"]["cp"]["info"][:pes], chip, pes, cores)
     for core in range(cores):
         vector = bool(chip.hart.vector_mask >> core & 1)
         code = _decoded(program.text, program.text_base, chip, interpreter, vector)
         if host.machine.skip and any("ff." in name for name in code.handlers):
             raise UserError("a program with fault-only-first loads cannot run without values: they choose vl")
-        host.pes["harts"]["code"][:, core] = code.addr
-        h = host.registers[:, core]
-        h["pc"], h["rank"], h["exact"] = program.entry, np.arange(chip.pes), int(code.exact)
+        host.pes["harts"]["code"][:pes, core] = code.addr
+        h = host.registers[:pes, core]
+        h["pc"], h["rank"], h["exact"] = program.entry, np.arange(pes), int(code.exact)
         x = h["x"]
         x[:, 2] = LS_BASE + chip.ls.bytes - core * STACK
-        x[:, 10], x[:, 11], x[:, 12], x[:, 13] = LS_BASE, np.arange(chip.pes), core, cores
+        x[:, 10], x[:, 11], x[:, 12], x[:, 13] = LS_BASE, np.arange(pes), core, cores
     host.engine.call("start_harts", host.machine, pes, cores, begin)
 
 
 def _info(info: np.ndarray[Any, Any], chip: Chip, pes: int, cores: int) -> None:
     """What `xm.rdinfo` reads; the launch's rectangle is the whole grid. `info` is by PE, hart and item."""
-    rank = np.arange(chip.pes)[:, None]
+    rank = np.arange(pes)[:, None]
     values: dict[Info, Any] = {
         Info.RANK: rank, Info.CORE: np.arange(info.shape[1]), Info.PES: pes, Info.CORES: cores,
         Info.ROW: rank // chip.grid.cols, Info.COL: rank % chip.grid.cols,

@@ -25,6 +25,7 @@ from .state import (
     HARTS,
     MAX_OUTSTANDING,
     NEVER,
+    WHEEL,
     Block,
     DramBank,
     Event,
@@ -98,7 +99,11 @@ class Host:
         blocks = max(chip.llc_bytes // (line * chip.sram.block_lines), chip.sram.ways)
         m.pes = chip.pes
         m.pe = self._region("pes", Pe.size * chip.pes)
-        m.events = self._region("events", Event.size * (2 * chip.fi.commands + OTHER_EVENTS) * chip.pes)
+        events = (2 * chip.fi.commands + OTHER_EVENTS) * chip.pes
+        m.events = self._region("events", Event.size * events)
+        m.far = self._region("far", 4 * events)
+        m.wheel = self._region("wheel", 8 * WHEEL)
+        m.wheel_bits = self._region("wheel_bits", WHEEL // 8)
         self.regions["dram"] = dram or Region(chip.dram.bytes)
         m.dram = self.regions["dram"].addr
         m.dram_bytes = chip.dram.bytes
@@ -170,20 +175,35 @@ class Host:
 
     def reset(self) -> None:
         """Forget everything but the contents of DRAM and LLS, and the constants."""
-        for name in ("pes", "events", "links", "banks", "channels", "unwritten", "dram_banks", "recent_row"):
+        for name in ("wheel", "wheel_bits", "links", "banks", "channels", "unwritten", "dram_banks", "recent_row"):
             self.regions[name].clear()
-        for name in ("recent_col", "tags", "blocks", "hand", "ls", "acc", "harts"):
+        for name in ("recent_col", "tags", "blocks", "hand", "ls", "acc"):
             self.regions[name].clear()
         self._reset_dram()
         m = self.machine
-        for name in ("time", "sequence", "event_count", "barrier_waiting", "barrier_open", "changed", "trace_count"):
+        for name in ("time", "sequence", "event_count", "event_used", "event_free", "wheel_words", "far_count"):
+            setattr(m, name, 0)
+        for name in ("barrier_waiting", "barrier_open", "changed", "trace_count"):
             setattr(m, name, 0)
         for name in ("harts", "harts_alive", "reservations", "stop", "span_count", "sample_count"):
             setattr(m, name, 0)
         for name in ("dram_reads", "dram_writes", "sram_reads", "sram_writes", "sram_fills", "evictions", "row_misses"):
             setattr(m, name, 0)
         ctypes.memset(m.trap.addr, 0, Trap.size)
-        self._reset_pes()
+        self._reset_pes(self._clear_pes())
+
+    def _clear_pes(self) -> int:
+        """Give back the state of the PEs up to the last one that took part; how many have to be made anew."""
+        used = np.flatnonzero((self.pes["harts"]["state"] != HART_OFF).any(axis=1))
+        last = int(used[-1]) + 1 if len(used) else 0
+        made = last
+        for name, size in (("pes", Pe.size), ("harts", Hart.size * HARTS)):
+            region = self.regions[name]
+            room = min(-(-last * size // mmap.PAGESIZE) * mmap.PAGESIZE, region.size)
+            if room:
+                region.clear(0, room)
+            made = max(made, -(-room // size))
+        return min(made, self.chip.pes)
 
     def _reset_dram(self) -> None:
         """Let the banks of a channel be refreshed one after another, evenly over the interval."""
@@ -194,9 +214,10 @@ class Host:
         first = number * np.uint64(dram.refresh_interval * TICKS) // np.uint64(dram.banks)
         banks["refresh"] = np.tile(first, dram.channels)
 
-    def _reset_pes(self) -> None:
-        pes, chip = self.pes, self.chip
-        index = np.arange(chip.pes, dtype=np.uint64)
+    def _reset_pes(self, count: int) -> None:
+        """Make the state of the first PEs, whose memory is zero, that of a PE that does nothing."""
+        pes, chip = self.pes[:count], self.chip
+        index = np.arange(count, dtype=np.uint64)
         pes["index"], pes["row"], pes["col"] = index, index // chip.grid.cols, index % chip.grid.cols
         pes["router_row"] = pes["row"] // chip.noc.cluster_rows
         pes["router_col"] = pes["col"] // chip.noc.cluster_cols
@@ -205,10 +226,10 @@ class Host:
         pes["units"]["end"] = NEVER
         pes["engines"]["window"] = chip.fi.read_lines, chip.fi.write_lines
         harts = pes["harts"]
-        number = np.arange(HARTS * chip.pes, dtype=np.uint64).reshape(chip.pes, HARTS)
+        number = np.arange(HARTS * count, dtype=np.uint64).reshape(count, HARTS)
         harts["hart"] = self.harts + number * Hart.size
         harts["state"] = HART_OFF
-        registers = self.registers
+        registers = self.registers[:count]
         registers["ls_base"], registers["ls_size"], registers["hartid"] = LS_BASE, chip.ls.bytes, number
         registers["ls_ptr"] = pes["ls"][:, None]
         registers["machine"] = self.machine.addr

@@ -18,7 +18,7 @@ from mtia.isa.state import (
 
 from .areas import check_area
 from .cp import issue, units_idle, wait_for
-from .events import pop_event, push_event
+from .events import event, first_event, pop_event, push_event
 from .fi import dma_step, region
 from .hart_handlers import CAUSE_SHIFT, NOWHERE, Code, find, run_code
 from .hazards import fault
@@ -104,7 +104,7 @@ def next_first(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, time: u64) -> boolean:
     """Whether the queue holds an event before this hart's at `time`."""
     if m.event_count == 0:
         return False
-    top = addr(m.events[0])
+    top = event(m, first_event(m))
     key = (u64(pe.index) << 48) | (u64(hart + RANK_HART) << 40)
     return top.time < time or (top.time == time and top.key < key)
 

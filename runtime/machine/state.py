@@ -27,6 +27,7 @@ TRAFFIC = 7  # counters of a DMA command
 RANK_STEP = UNITS  # + 0 read, + 1 write
 RANK_HART = UNITS + 2
 NEVER = (1 << 64) - 1
+WHEEL = 4096  # cycles for which the event queue has a list each: 64 words of 64 bits
 TICK_SHIFT = 8
 assert 1 << TICK_SHIFT == TICKS
 
@@ -65,11 +66,13 @@ P_NONE, P_ELEMENT, P_SPACE = range(3)
 
 @struct
 class Event(Struct):
-    """One entry of the queue; `key` orders equal times by PE, rank and sequence."""
+    """One entry of the queue; `key` orders equal times by PE, rank and sequence. Events are numbered from 1."""
 
     time: u64
     key: u64
     data: u64
+    next: u32  # in the list of its cycle or of unused ones, 0 = none
+    prev: u32
 
 
 @struct
@@ -405,6 +408,14 @@ class Machine(Struct):
     limit: u64  # runaway limit in cycles
     events: Ptr[Event]
     event_count: u64
+    event_used: u32  # numbers ever given
+    event_free: u32  # first of those given back
+    wheel: Ptr[u64]  # by cycle: the number of the list's first event, and of its last << 32
+    wheel_bits: Ptr[u64]  # which lists hold events
+    wheel_words: u64  # which words of `wheel_bits` are not 0
+    far: Ptr[u32]  # the heap of the later ones
+    far_count: u32
+    far_pad: u32
     pe: Ptr[Pe]
     dram: Ptr[u8]
     dram_bytes: u64
