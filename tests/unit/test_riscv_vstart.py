@@ -21,7 +21,7 @@ from test_hart_vector import OUT, ROWS, case, needs_qemu
 AT_START = ("vred", "vwred", "vfred", "vfwred", "vcpop", "vfirst", "vmsbf", "vmsif", "vmsof", "viota", "vcompress")
 
 # qemu 7.2 does not clear vstart after these, so that what follows starts in the middle too
-LEFT = ("vslideup.vx", "vslideup.vi", "vmv.x.s", "vfmv.f.s", "vfmv.s.f")
+LEFT = ("vslideup.vx", "vslideup.vi", "vmv.x.s", "vmv.s.x", "vfmv.f.s", "vfmv.s.f")
 CHUNK = 250  # cases of one program
 
 
@@ -32,15 +32,15 @@ def test_rows_from_the_middle_against_qemu() -> None:
     for row in ROWS:
         if row.timing == "vset" or row.name.startswith(AT_START) or row.name in LEFT or "seg" in row.name:
             continue
-        for _ in range(2):
-            text, data = case(row, random_)
-            head, found, rest = text.rpartition(row.name + " ")
-            # not beyond vl: there qemu 7.2 leaves vstart as it is
-            start = random_.randrange(max(min(int(re.findall(r"li t2, (\d+)", text)[0]), 32), 1))
-            # the results are stored with the vstart that is left, which must be 0
-            text = f"{head}csrwi vstart, {start}; {found}{rest}"
-            text = text.replace("csrr a2, vxsat;", "csrr a2, vxsat; csrr a3, vstart; add a2, a2, a3;")
-            cases.append((text, data))
+        text, data = case(row, random_)
+        head, found, rest = text.rpartition(row.name + " ")
+        # not beyond vl: there qemu 7.2 leaves vstart as it is
+        most = 8 if "re" in row.name else 32  # a whole register may have but 8 elements
+        start = random_.randrange(max(min(int(re.findall(r"li t2, (\d+)", text)[0]), most), 1))
+        # the results are stored with the vstart that is left, which must be 0
+        text = f"{head}csrwi vstart, {start}; {found}{rest}"
+        text = text.replace("csrr a2, vxsat;", "csrr a2, vxsat; csrr a3, vstart; add a2, a2, a3;")
+        cases.append((text, data))
     wrong = [text for at in range(0, len(cases), CHUNK) for text in differences(cases[at : at + CHUNK])]
     assert not wrong, (len(wrong), len(cases), "\n".join(wrong[:40]))
 
