@@ -28,7 +28,7 @@ from mtia.isa.lang import Array, Ptr, Struct, boolean, fn, i64, likely, memset, 
 __all__ = [
     "AMO", "BREAKPOINT", "CONDITIONAL", "DUMP", "ECALL", "EXTERNAL", "FIRST", "GRANULE", "ILLEGAL", "LOAD_FAULT",
     "LOAD_MISALIGNED", "OK", "READ", "RESERVE", "STORE_FAULT", "STORE_MISALIGNED", "VLEN", "VLENB", "WATCH_SHIFT",
-    "WRITE", "Hart", "Insn", "changes", "reach", "reach_first",
+    "WRITE", "Hart", "Insn", "changes", "reach", "reach_any", "reach_first",
 ]  # fmt: skip
 
 VLEN = 512  # hardware.md §2.2: the vector extension is 64 bytes wide
@@ -141,18 +141,6 @@ def all_written(shadow: u64, size: u64) -> boolean:
 
 
 @fn
-def scalar_written(shadow: u64, size: u64) -> boolean:
-    """As `all_written` for 1, 2, 4 or 8 bytes."""
-    if size == 8:
-        return Ptr[u64](shadow)[0] == ONES
-    if size == 4:
-        return Ptr[u32](shadow)[0] == ONES & 0xFFFF_FFFF
-    if size == 2:
-        return Ptr[u16](shadow)[0] == ONES & 0xFFFF
-    return Ptr[u8](shadow)[0] == 1
-
-
-@fn
 def changes(kind: u32) -> boolean:
     """Whether an access of this kind writes."""
     return kind == WRITE or kind == AMO or kind == CONDITIONAL
@@ -172,47 +160,21 @@ def block_watched(h: Ptr[Hart], block: u64, kind: u32) -> boolean:
 
 
 @fn(inline="never")
-def many_watched(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
-    """Whether one of the blocks of a range is watched."""
-    for block in range(inside >> WATCH_SHIFT, (inside + size + ((1 << WATCH_SHIFT) - 1)) >> WATCH_SHIFT):
-        if block_watched(h, block, kind):
-            return True
-    return False
-
-
-@fn
-def watched(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
-    """The same, a few instructions where the size is known to reach two blocks at most."""
-    if size > 1 << WATCH_SHIFT:
-        return many_watched(h, inside, size, kind)
-    last = (inside + max(size, u64(1)) - 1) >> WATCH_SHIFT
-    return block_watched(h, inside >> WATCH_SHIFT, kind) or block_watched(h, last, kind)
-
-
-@fn(inline="never")
-def granted_here(h: Ptr[Hart], inside: u64, size: u64) -> boolean:
-    """Take the machine's grant of an access to local memory, if there is one."""
+def free_of_commands(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
+    """Whether no command is in the way of an access to local memory, or the machine has granted it."""
+    found = boolean(False)
+    if h.ls_watch != 0:
+        for block in range(inside >> WATCH_SHIFT, (inside + size + ((1 << WATCH_SHIFT) - 1)) >> WATCH_SHIFT):
+            found = found or block_watched(h, block, kind)
+    if likely(not found):
+        return True
     if h.grant_size != size or h.grant_base != h.ls_base + inside:
         return False
     h.grant_size = 0
     return True
 
 
-@fn
-def free_of_commands(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
-    """Whether no command is in the way of an access to local memory, or the machine has granted it."""
-    if h.ls_watch == 0 or likely(not watched(h, inside, size, kind)):
-        return True
-    return granted_here(h, inside, size)
-
-
 @fn(inline="never")
-def many_written(shadow: u64, size: u64) -> boolean:
-    """As `all_written`, apart from the code around it."""
-    return all_written(shadow, size)
-
-
-@fn
 def shadowed(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
     """Whether an access to local memory is in order; notes a write."""
     if unlikely(not free_of_commands(h, inside, size, kind)):
@@ -221,17 +183,7 @@ def shadowed(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
     if kind == WRITE or kind == CONDITIONAL:
         memset(Ptr[u8](shadow), 1, size)
         return True
-    if size == 8:
-        return Ptr[u64](shadow)[0] == ONES
-    if size == 4:
-        return Ptr[u32](shadow)[0] == u32(ONES & 0xFFFF_FFFF)
-    if size == 2:
-        return Ptr[u16](shadow)[0] == u16(ONES & 0xFFFF)
-    if size == 1:
-        return Ptr[u8](shadow)[0] == 1
-    if size == VLENB:
-        return all_written(shadow, u64(VLENB))
-    return many_written(shadow, size)
+    return all_written(shadow, size)
 
 
 @fn(inline="never")
@@ -242,31 +194,15 @@ def break_peer(h: Ptr[Hart], host: u64, size: u64) -> None:
         h.claimed = 0
 
 
-@fn
-def in_order(h: Ptr[Hart], inside: u64, size: u64, kind: u32) -> boolean:
-    """As `shadowed`, decided in line for a scalar read or write inside a block that no command names."""
-    if (size == 1 or size == 2 or size == 4 or size == 8) and (kind == READ or kind == WRITE):
-        block = Ptr[u16](h.ls_watch) + (inside >> WATCH_SHIFT)
-        if likely(h.ls_watch != 0 and (inside & ((1 << WATCH_SHIFT) - 1)) + size <= 1 << WATCH_SHIFT):
-            shadow = h.ls_shadow + inside
-            if kind == WRITE:
-                if likely(block[0] | block[h.ls_size >> WATCH_SHIFT] == 0):
-                    memset(Ptr[u8](shadow), 1, size)
-                    return True
-            elif likely(block[0] == 0 and scalar_written(shadow, size)):
-                return True
-    return shadowed(h, inside, size, kind)
-
-
-@fn
-def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
+@fn(inline="never")
+def reach_any(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
     """Return the host address of `size` bytes at `address`, or 0 after writing the request into `want_*`."""
     inside = address - h.ls_base
     if inside < h.ls_size and size <= h.ls_size - inside:
         if changes(kind):
             if unlikely(h.claimed != 0):
                 break_peer(h, h.ls_ptr + inside, size)
-        if likely(h.ls_shadow == 0) or in_order(h, inside, size, kind):
+        if likely(h.ls_shadow == 0) or shadowed(h, inside, size, kind):
             return h.ls_ptr + inside
         h.want_addr = address
         h.want_size = u32(size)
@@ -280,6 +216,41 @@ def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
     h.want_size = u32(size)
     h.want_kind = kind
     return 0
+
+
+@fn
+def plainly_written(shadow: u64, size: u64) -> boolean:
+    """As `all_written` where the size is known: 1, 2, 4 or 8 bytes or a vector register."""
+    if size == 8:
+        return Ptr[u64](shadow)[0] == ONES
+    if size == 4:
+        return Ptr[u32](shadow)[0] == u32(ONES & 0xFFFF_FFFF)
+    if size == 2:
+        return Ptr[u16](shadow)[0] == u16(ONES & 0xFFFF)
+    if size == 1:
+        return Ptr[u8](shadow)[0] == 1
+    return all_written(shadow, size)
+
+
+@fn(inline="always")
+def reach(h: Ptr[Hart], address: u64, size: u64, kind: u32) -> u64:
+    """As `reach_any`, in line for what lies in one block of local memory that no command names; sizes are known."""
+    inside = address - h.ls_base
+    scalar = size == 1 or size == 2 or size == 4 or size == 8
+    if (scalar or size == VLENB) and (kind == READ or kind == WRITE):
+        if likely(inside < h.ls_size and (inside & ((1 << WATCH_SHIFT) - 1)) + size <= 1 << WATCH_SHIFT):
+            if h.ls_shadow == 0:
+                if kind == READ or h.claimed == 0:
+                    return h.ls_ptr + inside
+            elif h.ls_watch != 0 and likely(not block_watched(h, inside >> WATCH_SHIFT, kind)):
+                shadow = h.ls_shadow + inside
+                if kind == READ:
+                    if likely(plainly_written(shadow, size)):
+                        return h.ls_ptr + inside
+                elif likely(h.claimed == 0):
+                    memset(Ptr[u8](shadow), 1, size)
+                    return h.ls_ptr + inside
+    return reach_any(h, address, size, kind)
 
 
 @fn

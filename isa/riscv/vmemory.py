@@ -21,6 +21,7 @@ from mtia.isa.state import (
     Hart,
     Insn,
     reach,
+    reach_any,
     reach_first,
 )
 
@@ -68,7 +69,7 @@ def element(
     h: Ptr[Hart], i: Ptr[Insn], e: u64, address: u64, size: u64, eighths: u32, fields: u64, direction: u32
 ) -> u32:
     """Move the fields of one element; they lie next to each other in memory, a group apart in registers."""
-    p = reach(h, address, size * fields, direction)
+    p = reach_any(h, address, size * fields, direction)
     if unlikely(p == 0):
         h.vstart = e
         return EXTERNAL
@@ -86,7 +87,7 @@ def _range(direction: int) -> Fn:
     def run(h: Ptr[Hart], i: Ptr[Insn], size: u64) -> u32:
         if size == 0:
             return OK
-        p = reach(h, h.x[i.rs1], size, direction)
+        p = reach_any(h, h.x[i.rs1], size, direction)
         if unlikely(p == 0):
             return EXTERNAL
         to = Ptr[u8](group(h, i.rd))
@@ -114,7 +115,7 @@ def _whole_registers(count: int, direction: int) -> Fn:
         # from element vstart on; the element width is in the encoding
         done = h.vstart << (u64(i.word >> 12) & 3)
         if done < size:
-            p = reach(h, h.x[i.rs1] + done, size - done, direction)
+            p = reach_any(h, h.x[i.rs1] + done, size - done, direction)
             if p == 0:
                 return EXTERNAL
             registers = group(h, i.rd) + done
@@ -275,7 +276,7 @@ def _mask(direction: int) -> Fn:
             return ILLEGAL
         size = (h.vl + 7) >> 3
         if h.vstart < size:
-            p = reach(h, h.x[i.rs1] + h.vstart, size - h.vstart, direction)
+            p = reach_any(h, h.x[i.rs1] + h.vstart, size - h.vstart, direction)
             if unlikely(p == 0):
                 return EXTERNAL
             registers = group(h, i.rd) + h.vstart

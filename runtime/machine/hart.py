@@ -31,7 +31,7 @@ from .hart_timing import is_vector
 from .hart_watch import HANDLERS
 from .state import AT_ACCESS, AT_COMMAND, AT_EXIT, AT_HORIZON, AT_TRAP
 
-__all__ = ["HartTrap", "Runner", "functions", "measure", "native", "reference_address", "run_elf"]
+__all__ = ["HartTrap", "Runner", "functions", "native", "reference_address", "run_elf"]
 
 _FOREVER = (1 << 63) - 1
 _HEAP = 16 << 20  # bytes for brk and the stack of a program that runs alone
@@ -182,14 +182,6 @@ def run_elf(
 ) -> Runner:
     """Load a static ELF for one hart; `Runner.run()` runs it."""
     return Runner(elf.read(Path(path).read_bytes(), str(path)), load_chip(chip), reference, strict)
-
-
-def measure(path: str | os.PathLike[str], chip: str = "mtia200") -> float:
-    """Instructions a second, with timing on, of a static ELF on one hart."""
-    runner = run_elf(path, chip)
-    start = time.process_time()
-    runner.run()
-    return float(runner.hart.instret) / (time.process_time() - start)
 
 
 def main(arguments: list[str] | None = None) -> int:

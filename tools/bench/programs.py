@@ -1,154 +1,87 @@
-"""Programs for one hart, written in `mtia.isa.lang` and compiled to RISC-V by LLVM: what `bench simulate` runs.
+"""What `bench simulate` runs on one hart: programs of others by gcc and LLVM, and loops of vector instructions.
 
-The scalar programs are integer code with branches, tables and calls; the vector suite is ordinary loops that LLVM's
-vectoriser turns into RVV code.
+Timing and all strict checks are on. The scalar programs are those of `mtiac verify programs`, repeated.
 """
 
-# mypy: disable-error-code="misc, untyped-decorator"
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
-from mtia.isa.lang import Fn, Ptr, f32, fn, i32, u32, u64
+import numpy as np
+from mtia.isa import elf, table
+from mtia.isa.asm import assemble
+from mtia.isa.chip import load_chip
+from mtia.runtime.machine.hart import Runner, native
+from mtia.runtime.machine.hart_watch import Watcher
+from mtia.tools.verify.programs import COMPILERS, Case, build, missing
 
-__all__ = ["SCALAR", "VECTOR", "executable"]
+__all__ = ["executables", "loops", "mix", "speed"]
 
-HEAP = 0x4010_0000  # behind the text: the runner's zeroed memory
+# How often each program repeats its work, for some tenths of a second; its rounds differ.
+REPEATED = {"hash": 20, "sort": 30, "compress": 4, "image": 15, "floats": 60}
+MARCH = "rv64gc_zba_zbb_zbs"
 
-
-@fn
-def sieve(rounds: u64) -> u64:
-    flags = Ptr[u32](u64(HEAP + 0x0))
-    count = u64(0)
-    for _ in range(rounds):
-        for i in range(u64(2), u64(8192)):
-            flags[i] = u32(1)
-        for i in range(u64(2), u64(8192)):
-            if flags[i] != 0:
-                count = count + 1
-                k = i + i
-                while k < 8192:
-                    flags[k] = u32(0)
-                    k = k + i
-    return count
-
-
-@fn
-def hash_table(rounds: u64) -> u64:
-    keys = Ptr[u64](u64(HEAP + 0x10000))
-    state = u64(88172645463325252)
-    hits = u64(0)
-    for _ in range(rounds):
-        state = state ^ (state << 13)
-        state = state ^ (state >> 7)
-        state = state ^ (state << 17)
-        key = (state & 2047) | 1
-        slot = (key * 11400714819323198485) >> 52
-        while keys[slot] != 0 and keys[slot] != key:
-            slot = (slot + 1) & 4095
-        if keys[slot] == key:
-            hits = hits + 1
-        keys[slot] = key
-    return hits
+_TEXT, _BODY, _ROUNDS = 0x4000_0000, 32, 400_000
+_KINDS = {
+    "arithmetic, integers": ("vadd.vv", "vsub.vv", "vmul.vv", "vand.vv", "vmax.vv", "vsll.vv", "vmacc.vv", "vadd.vx"),
+    "arithmetic, floats": ("vfadd.vv", "vfsub.vv", "vfmul.vv", "vfmacc.vv", "vfmax.vv", "vfadd.vf"),
+    "loads": ("vle{}.v",),
+    "stores": ("vse{}.v",),
+}
 
 
-@fn
-def sort(rounds: u64) -> u64:
-    data = Ptr[u32](u64(HEAP + 0x18000))
-    seed = u32(12345)
-    total = u64(0)
-    for _ in range(rounds):
-        for i in range(u64(0), u64(512)):
-            seed = seed * 1664525 + 1013904223
-            data[i] = seed >> 8
-        gap = u64(256)
-        while gap > 0:
-            for i in range(gap, u64(512)):
-                value = data[i]
-                j = i
-                while j >= gap and data[j - gap] > value:
-                    data[j] = data[j - gap]
-                    j = j - gap
-                data[j] = value
-            gap = gap >> 1
-        total = total + u64(data[7])
-    return total
+def executables(folder: Path) -> Iterator[tuple[str, elf.ElfFile]]:
+    """The scalar programs at -O2, by name; one that cannot be compiled here is named on standard error."""
+    for program, scale in REPEATED.items():
+        for compiler in COMPILERS:
+            if absent := missing(program, compiler):
+                print(f"{program} by {compiler} is left out, not installed: {', '.join(absent)}", file=sys.stderr)
+                continue
+            path = build(Case(program, compiler, "-O2", 1), folder, scale, MARCH)
+            yield f"{program}, {compiler} -O2", elf.read(path.read_bytes(), str(path))
 
 
-@fn
-def saxpy(x: Ptr[f32], y: Ptr[f32], n: u64) -> None:
-    for i in range(n):
-        y[i] = x[i] * f32(1.5) + y[i]
+def _operands(name: str, k: int) -> str:
+    first, second, to = 8 + k % 8, 16 + k % 8, 24 + k % 8
+    if name.startswith(("vle", "vse")):
+        return f"{name} v{to}, (a0)"
+    last = {"vx": "a1", "vf": "fa0"}.get(name.rpartition(".")[2], f"v{second}")
+    if name.startswith(("vmacc", "vfmacc")):
+        return f"{name} v{to}, {last}, v{first}"
+    return f"{name} v{to}, v{first}, {last}"
 
 
-@fn
-def stencil(x: Ptr[f32], y: Ptr[f32], n: u64) -> None:
-    for i in range(u64(1), n - 1):
-        y[i] = f32(0.25) * x[i - 1] + f32(0.5) * x[i] + f32(0.25) * x[i + 1]
+def loops() -> Iterator[tuple[str, elf.ElfFile]]:
+    """Loops of vector instructions at LMUL 1, by name."""
+    for width in (32, 16):
+        for kind, names in _KINDS.items():
+            body = [_operands(names[k % len(names)].format(width), k) for k in range(_BODY)]
+            start = [f"vsetvli t0, zero, e{width}, m1, ta, ma", "addi a0, sp, -256", f"vse{width}.v v8, (a0)"]
+            lines = [*start, f"li t1, {_ROUNDS}", "loop:", *body, "addi t1, t1, -1", "bnez t1, loop", "ret"]
+            text = assemble("\n".join(lines) + "\n").text
+            yield f"e{width} {kind}", elf.ElfFile(entry=_TEXT, segments=[elf.Segment(_TEXT, text, len(text), 5)])
 
 
-@fn
-def clamp_scale(x: Ptr[i32], y: Ptr[i32], n: u64) -> None:
-    for i in range(n):
-        v = x[i] * 3 + 7
-        y[i] = min(max(v, i32(-1000)), i32(1000))
+def speed(file: elf.ElfFile) -> float:
+    """Instructions a second on one hart of MTIA 200, by processor time."""
+    runner = Runner(file, load_chip("mtia200"), strict=True)
+    start = time.process_time()
+    runner.run()
+    return float(runner.hart.instret) / (time.process_time() - start)
 
 
-@fn
-def checksum(x: Ptr[u32], n: u64) -> u32:
-    total = u32(0)
-    for i in range(n):
-        total = total + (x[i] ^ (x[i] >> 3))
-    return total
-
-
-@fn
-def loop_suite(rounds: u64) -> u64:
-    x = Ptr[f32](u64(HEAP + 0x19000))
-    y = Ptr[f32](u64(HEAP + 0x21000))
-    a = Ptr[i32](u64(HEAP + 0x29000))
-    b = Ptr[i32](u64(HEAP + 0x31000))
-    for i in range(u64(0), u64(4096)):
-        x[i] = f32(i32(i))
-        a[i] = i32(i)
-    total = u32(0)
-    for _ in range(rounds):
-        saxpy(x, y, u64(4096))
-        stencil(y, x, u64(4096))
-        clamp_scale(a, b, u64(4096))
-        total = total + checksum(Ptr[u32](u64(b)), u64(4096))
-    return u64(total)
-
-
-@fn
-def run_sieve() -> u64:
-    return sieve(u64(4000))
-
-
-@fn
-def run_hash_table() -> u64:
-    return hash_table(u64(12000000))
-
-
-@fn
-def run_sort() -> u64:
-    return sort(u64(2500))
-
-
-@fn
-def run_loop_suite() -> u64:
-    return loop_suite(u64(100000))
-
-
-SCALAR: Mapping[str, Fn] = {"sieve": run_sieve, "hash_table": run_hash_table, "sort": run_sort}
-VECTOR: Mapping[str, Fn] = {"loop_suite": run_loop_suite}
-
-
-def executable(name: str, function: Fn) -> bytes:
-    """The ELF of a program for the vector hart, entry symbol `name`."""
-    from mtia.compiler.backend import features, linker, worker
-    from mtia.isa.lang.llvm_emitter import module_text
-
-    text = module_text({name: function})
-    strings = features.feature_string(features.Hart.VECTOR)
-    return linker.link(worker.generate(text, strings, 3), name, {"kernel": name, "arguments": []})
+def mix(file: elf.ElfFile) -> dict[str, float]:
+    """The executed instructions by timing class, per cent, the most frequent first."""
+    runner = Runner(file, load_chip("mtia200"), strict=True)
+    watcher = Watcher(runner.program, "profiled", 1, native().addr)
+    runner.hart.watch = watcher.address(0)
+    runner.run()
+    rows, counts = table.all(), Counter[str]()
+    for row, count in zip(runner.program.records["row"], watcher.visits["count"][0], strict=True):
+        counts[rows[int(row)].timing] += int(count)
+    total = float(np.sum(watcher.visits["count"]))
+    return {timing: round(100 * count / total, 2) for timing, count in counts.most_common() if count / total > 5e-5}

@@ -10,10 +10,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtia.tools.bench import strict
 from mtia.tools.bench.common import Row
+
+if TYPE_CHECKING:
+    from mtia.isa.elf import ElfFile
 
 __all__ = ["command_program", "rows"]
 
@@ -67,17 +70,23 @@ loop:
 """
 
 
-def _hart_rows(repeats: int) -> Iterator[Row]:
-    from mtia.runtime.machine.hart import measure
+def _hart_rows(repeats: int, only: str) -> Iterator[Row]:
+    """One hart, timing and strict checks on: scalar programs with their mix, then loops of vector instructions."""
     from mtia.tools.bench import programs
 
-    for kind, suite in (("scalar", programs.SCALAR), ("vector", programs.VECTOR)):
-        for name, function in suite.items():
-            with tempfile.TemporaryDirectory(prefix="mtiac-bench-") as folder:
-                path = Path(folder) / f"{name}.elf"
-                path.write_bytes(programs.executable(name, function))
-                speeds = [measure(path) / 1e6 for _ in range(repeats)]
-            yield _row(f"{kind} {name}", statistics.median(speeds), "M instructions/s", "", 0.0, 400.0)
+    def row(name: str, file: ElfFile, floor: float) -> Row:
+        values = [programs.speed(file) / 1e6 for _ in range(repeats)]
+        least, most = round(min(values), 1), round(max(values), 1)
+        found = _row(name, statistics.median(values), "M instructions/s", "", 0.0, floor)
+        return {**found, "min": least, "max": most, "mix": programs.mix(file)}
+
+    if only in "scalar hart":
+        with tempfile.TemporaryDirectory(prefix="mtiac-bench-") as folder:
+            for name, file in programs.executables(Path(folder)):
+                yield row(f"scalar {name}", file, 400.0)
+    if only in "vector hart":
+        for name, file in programs.loops():
+            yield row(f"vector {name}", file, 300.0)
 
 
 def _row(name: str, value: float, unit: str, peer: str, peer_value: float, floor: float) -> Row:
@@ -125,10 +134,14 @@ def _command_row(target: str, repeats: int) -> Row:
     return _row("unit command on one element", statistics.median(each), "us", "", 0.0, 0.5)
 
 
-def rows(target: str = "mtia200", repeats: int = 5, only: str = "") -> Iterator[Row]:
-    """Medians: instructions a second of one hart, a 64-PE matmul, host time per unit command; and peak memory."""
+def rows(target: str = "mtia200", repeats: int = 0, only: str = "") -> Iterator[Row]:
+    """Medians: instructions a second of one hart, a 64-PE matmul, host time per unit command; and peak memory.
+
+    Without `repeats`, seven runs of a hart and five of all else.
+    """
     if only in "scalar vector hart":
-        yield from _hart_rows(repeats)
+        yield from _hart_rows(repeats or 7, only)
+    repeats = repeats or 5
     if only in "matmul":
         for blocks in ((64, 64, 32), (128, 128, 64)):
             yield _matmul_row(target, min(repeats, 3), blocks)
