@@ -94,7 +94,8 @@ def _data(size: int) -> Handler:
             return (value % (1 << 8 * size)).to_bytes(size, "little")
 
         for arg in args:
-            run.add(size, head, lambda scope, address, arg=arg: emit(arg, scope, address))  # type: ignore[misc]
+            in_text = run.current == ".text"
+            run.add(size, head, lambda scope, address, arg=arg: emit(arg, scope, address), in_text)  # type: ignore[misc]
 
     return handler
 

@@ -217,7 +217,7 @@ def _stopped(cause: str, message: str, host: Any, program: Program | None) -> Tr
         details.append("circle: " + " -> ".join(f"PE {who.pe} {who}" if several else str(who) for who in around))
     if not found:
         return Trap(cause, message, time=host.machine.time)
-    first = found[0]
+    first = next((wait for wait in found if wait.pc), found[0])
     where = (first.who.pe, first.who.hart, first.who.unit, first.pc)
     place = _source(program, first.pc)
     return Trap(cause, message, *where, _word(program, first.pc), host.machine.time, *place, tuple(details))

@@ -9,6 +9,7 @@ from typing import Any
 from mtia.isa import table
 from mtia.runtime.elf import Program
 from mtia.runtime.machine.state import (
+    DO_EXIT,
     DONE,
     HART_OFF,
     HART_STATES,
@@ -94,6 +95,7 @@ def _hart(host: Any, pe: Any, index: int, hart: int) -> tuple[str, list[Who]]:
     if state == WAIT_QUEUE:
         return f"{name} of {UNIT_NAMES[control.arg % UNITS]}", [Who(index, control.arg // UNITS, int(control.arg))]
     if state == WAIT_UNITS:
+        name = "end of the program" if control.pending == DO_EXIT else name
         mask = int(control.arg) or (1 << UNITS) - 1
         channels = [hart * UNITS + u for u in range(UNITS) if mask >> u & 1]
         busy = [n for n in channels if pe.channels[n].retired != pe.channels[n].issued]

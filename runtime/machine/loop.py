@@ -88,6 +88,8 @@ def dma_bound(pe: Ptr[Pe], n: u32, unit: u32) -> u64:
 def horizon(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, now: u64) -> u64:
     """The cycle until which a hart may run alone: the next effect in its PE, or the other hart plus the skew."""
     bound = now + HORIZON
+    if m.limit < bound:
+        bound = m.limit + 1
     for unit in range(u32(MLU), u32(UNITS)):
         bound = min(bound, pe.units[unit].end)
     for unit in range(u32(FI_IN), u32(FI_OUT + 1)):
