@@ -69,6 +69,7 @@ from .state import (
 from .units import blame, complete_compute, complete_dma, start_units, wake, wake_harts
 from .unmade import DEPENDS, access_unmade
 
+AMO_OPCODE = 0b0101111
 HORIZON = 1_000_000  # cycles that a hart may run alone at most, so that the stop flag is seen
 
 
@@ -143,6 +144,12 @@ def local_access(
     h.grant_base = h.want_addr
     h.grant_size = size
     return True
+
+
+@fn
+def releases(i: Ptr[Insn]) -> boolean:
+    """Whether an instruction is an atomic with the release bit: it waits until the hart's transfers out are done."""
+    return i.word & 127 == AMO_OPCODE and i.word >> 25 & 1 == 1
 
 
 @fn
@@ -240,6 +247,9 @@ def perform(m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], now: u
         if status != ISSUED:
             return False
     elif c.pending == DO_ACCESS:
+        if releases(c.insn) and units_idle(pe, hart, u64(1 << FI_OUT)) == 0:
+            wait_for(c, u32(WAIT_UNITS), u32(1 << FI_OUT), now)
+            return False
         if not access(m, pe, hart, c, now):
             return False
     elif c.pending == DO_EXIT:

@@ -216,3 +216,46 @@ bad:
   ebreak
 """
     assert run(device, text, 8, 16)[0] == 2 * 16 * 4
+
+
+@pytest.mark.parametrize("release", ["", ".rl"])
+def test_release_waits_for_transfers_out(device: Device, release: str) -> None:
+    """A transfer of 4 KiB, then an atomic, then a plain load of the transfer's last word: seen if the atomic waited."""
+    text = f"""
+  li s1, 0x10002000
+  li t2, 512
+  li t1, 9
+fill:
+  sd t1, 0(s1)
+  addi s1, s1, 8
+  addi t2, t2, -1
+  bnez t2, fill
+  li t4, 0x2000
+  li t2, 4096
+  li t5, 1
+  slli t5, t5, 32
+  add t5, t5, t2
+  xm.cb.init cb0, t4, t5
+  li t6, 0xC0100
+  xm.td.local td0, t6, zero
+  li t4, 1024
+  slli t4, t4, 32
+  addi t4, t4, 1
+  li t5, 4
+  slli t5, t5, 32
+  add t5, t5, t2
+  xm.td.shape td0, t4, t5
+  addi s2, s0, 64
+  li t6, 0x10C
+  xm.gd.base td1, s2, t6
+  li t5, 1024
+  li t4, 4
+  xm.gd.dim td1, t5, t4, 0
+  add s3, s2, t2
+  xm.dma.out td1, td0
+  amoadd.d{release} zero, zero, (s0)
+  ld t1, -8(s3)
+  sd t1, 0(s0)
+  ret
+"""
+    assert run(device, text, 1024, 1, cores=1)[0] == (9 if release else 0)

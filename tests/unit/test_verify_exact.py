@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import struct
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+from hart_runner import QEMU, build, run_qemu
 from mtia.isa import table
 from mtia.tools.verify import exact
 from mtia.tools.verify import rational as q
@@ -74,3 +76,19 @@ def test_a_wrong_rounding_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = q._up
     monkeypatch.setattr(q, "_up", lambda rm, *rest: right(q.RNE if rm == q.RMM else rm, *rest))
     assert exact.run(1, 512, lambda done, total: None, only="fadd.h").failures
+
+
+@pytest.mark.skipif(QEMU is None, reason="qemu-riscv64 is not installed")
+@pytest.mark.parametrize(("name", "root"), [("vfrec7", False), ("vfrsqrt7", True)])
+def test_the_estimates_of_the_oracle_are_those_of_the_tables(name: str, root: bool) -> None:
+    """Every entry of both tables, at exponents where the result is normal, subnormal, or too large; all modes."""
+    exponents = (0, 1, 2, 126, 127, 128, 252, 253, 254)
+    values = [s << 31 | e << 23 | top << 16 for e in exponents for top in range(128) for s in (0, 1)]
+    data = struct.pack(f"<{len(values)}I", *values)
+    loop = (
+        f"csrwi frm, {{}}; li t3, {len(values) // 16}\n1: vsetivli x0, 16, e32, m1, ta, ma; vle32.v v8, (t0);"
+        f"{name}.v v9, v8; vse32.v v9, (t1); addi t0, t0, 64; addi t1, t1, 64; addi t3, t3, -1; bnez t3, 1b"
+    )
+    for mode in range(5):
+        theirs = struct.unpack(f"<{len(values)}I", run_qemu(build(loop.format(mode), data, len(data)), len(data)))
+        assert list(theirs) == [q.estimate(q.FP32, value, root, mode)[0] for value in values]

@@ -1,17 +1,20 @@
-"""Vector instructions that start in the middle, against qemu; and loads that stop at the first fault."""
+"""What depends on control registers and memory: vstart, vtype, CSRs, loads that stop at the first fault, traps."""
 
 from __future__ import annotations
 
 import random
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 from hart_runner import DATA, TEXT, Reference, build, run_qemu, run_reference
 from mtia.compiler.backend.assembled import assemble_program
-from mtia.isa import state
+from mtia.isa import state, table
 from mtia.isa.asm import assemble, render
 from mtia.isa.chip import load_chip
+from mtia.isa.decode import fields
+from mtia.isa.encode import encode
 from mtia.runtime import elf
 from mtia.runtime.device import Device
 from mtia.runtime.launch import LaunchResult, launch
@@ -104,6 +107,36 @@ def test_configuration_that_is_reserved() -> None:
         if vill:
             assert (vtype, vl) == (1 << 63, 0)
             assert single(f"{good}; {text}; vadd.vi v8, v8, 1").run() == state.ILLEGAL
+
+
+READ_ONLY = (0xC00, 0xC01, 0xC02, 0xC20, 0xC21, 0xC22, 0xF14)  # cycle, time, instret, vl, vtype, vlenb, mhartid
+WRITABLE = (0x001, 0x002, 0x003, 0x008, 0x009, 0x00A, 0x00F)  # fflags, frm, fcsr, vstart, vxsat, vxrm, vcsr
+
+
+def test_every_control_register() -> None:
+    """Each of the 4096 numbers, by every instruction: read, written, or illegal."""
+    machine = single("")
+    for number in range(1 << 12):
+        for name, writes in (
+            ("csrrw", True), ("csrrs", False), ("csrrc", False), ("csrrwi", True), ("csrrsi", False), ("csrrci", False),
+        ):  # fmt: skip
+            for source in (0, 1):
+                values = {"rd": 10, "csr": number, "zimm" if name.endswith("i") else "rs1": source}
+                row = table.find(name)
+                assert row is not None
+                legal = number in WRITABLE or (number in READ_ONLY and not writes and source == 0)
+                assert (step(machine, encode(row, values)) == state.OK) == legal, (name, hex(number), source)
+
+
+def step(machine: Reference, code: int) -> int:
+    """Execute one word."""
+    block = state.Insn.alloc()
+    insn, known = state.Insn.view(block.addr), fields(code)
+    assert known is not None
+    for name in ("rd", "rs1", "imm"):
+        setattr(insn, name, getattr(known, name))
+    meaning: Any = known.row.meaning
+    return int(meaning(machine.block.addr, block.addr))
 
 
 @pytest.fixture(scope="module")
