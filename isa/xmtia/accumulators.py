@@ -104,6 +104,8 @@ def _row_extreme(kind: int) -> Any:
         problem = problem_of(o + 1)
         if problem == 0 and not in_local(o):
             problem = u32(WRONG_SPACE)
+        if problem == 0 and not takes(chip, o.dtype):
+            problem = u32(WRONG_TYPE)
         if problem == 0:
             problem = reduce(u32(kind), True, chip, o)
         return problem

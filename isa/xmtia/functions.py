@@ -2,7 +2,7 @@
 
 Only IEEE operations and fused multiply-adds are used, in the order written, so every host gives the same bits. The
 double results are within 1e-10 relative of the true value, so the f32 results are within 0.51 ulp of it, subnormal
-results included (`tests/unit/test_xmtia_functions.py` measures them). The polynomials interpolate at Chebyshev nodes.
+results included (`mtiac verify functions` measures them). The polynomials interpolate at Chebyshev nodes.
 """
 
 from __future__ import annotations

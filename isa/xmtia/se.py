@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mtia.isa.table import extension
+from mtia.isa.xmtia.accuracy import LUT_BOUNDS
 from mtia.isa.xmtia.se_functions import BINARY, PREDICATES, TABLES, TERNARY, UNARY
 from mtia.isa.xmtia.simd import (
     affine_command,
@@ -89,7 +90,8 @@ for code, function in enumerate(TABLES):
     _declare(
         f"xm.se.lut.{function.name} d, a",
         f"{TABLE_CODE + code:07b} 00000 a:td 100 d:td 0001011",
-        f"{function.name} of a by a table, linear between entries that are the precise f32 values: {function.text}",
+        f"{function.name} of a by a table, linear between entries that are the precise f32 values: {function.text} The "
+        f"error is at most {LUT_BOUNDS[function.name]:.1e}{' of the value' if function.name == 'exp' else ''}.",
         elementwise_command(apply_table, code, function),
     )
 for code, function in enumerate(BINARY):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from mtia.isa import table
-from mtia.tools.verify import xmtia
+from mtia.tools.verify import xmtia, xmtia_pairs
 from mtia.tools.verify.xmtia_commands import CASES
 from mtia.tools.verify.xmtia_model import CONTROL, statements
 
@@ -32,3 +32,25 @@ def test_a_sample_of_the_campaign(seed: int) -> None:
     report = xmtia.run(seed=seed, size=1200, progress=lambda done, total: None)
     assert report.failures == []
     assert report.counts["cases"] == 1200 and report.counts["cases on the reference too"] >= 4
+    assert report.counts["wrong operands"] >= 110
+
+
+@pytest.mark.parametrize("name", xmtia_pairs.PROGRAMS)
+def test_programs_of_several_harts(name: str) -> None:
+    number = list(xmtia_pairs.PROGRAMS).index(name)
+    for chip in xmtia.CHIPS:
+        for turn in range(3):
+            assert xmtia_pairs.difference(chip, 4, number + 3 * turn, both=turn == 0) is None
+
+
+def test_a_wrong_byte_is_found() -> None:
+    """The comparison looks at all of local memory, accumulators and device memory."""
+    batch, _ = xmtia.make("mtia200", 1, range(5))
+    outcome = batch.run()
+    assert batch.differences(outcome) == []
+    outcome.ls[0, 0x9000] ^= 1
+    assert batch.differences(outcome) != []
+    outcome.ls[0, 0x9000] ^= 1
+    outcome.acc[0, -1] ^= 1
+    assert batch.differences(outcome) == [4]
+    batch.release()

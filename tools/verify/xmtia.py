@@ -13,10 +13,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from mtia.isa.chip import load_chip
 from mtia.tools.verify.common import Progress, Report
 from mtia.tools.verify.unit_programs import Outcome
 from mtia.tools.verify.xmtia_cases import Batch, Full
 from mtia.tools.verify.xmtia_commands import CASES
+from mtia.tools.verify.xmtia_pairs import PROGRAMS, difference
+from mtia.tools.verify.xmtia_traps import answer, trials
 
 __all__ = ["CHIPS", "SIZE", "add_arguments", "make", "run"]
 
@@ -47,7 +50,7 @@ def make(chip: str, seed: int, numbers: Sequence[int]) -> tuple[Batch, int]:
 
 
 def run(seed: int, size: int, progress: Progress, first: int = 0) -> Report:
-    """Run `size` cases, half on each chip."""
+    """Run `size` cases, half on each chip, with a tenth as many wrong operands and some programs of several harts."""
     report = Report("xmtia", seed, size)
     counts: Counter[str] = Counter()
     done = 0
@@ -60,7 +63,25 @@ def run(seed: int, size: int, progress: Progress, first: int = 0) -> Report:
         done += last - first
     report.counts = {"cases": counts.total() - counts["reference"], "commands": len(CASES)}
     report.counts["cases on the reference too"] = counts["reference"]
+    report.counts["wrong operands"] = _refused(report, seed, size // 10)
+    report.counts["programs of several harts"] = programs = max(size // 200, len(PROGRAMS))
+    for number in range(programs):
+        failure = difference(CHIPS[number // len(PROGRAMS) % 2], seed, number, both=number % SLOW < len(PROGRAMS))
+        report.failures += [failure] if failure else []
     return report
+
+
+def _refused(report: Report, seed: int, size: int) -> int:
+    """Try wrong operands, all or an even choice of them; returns how many."""
+    every = [(chip, *trial) for chip in CHIPS for trial in trials(load_chip(chip))]
+    step = max(len(every) // max(size, 1), 1)
+    chosen = every[seed % step :: step]
+    for chip, name, operands in chosen:
+        failure = answer(chip, name, operands)
+        report.failures += [failure] if failure else []
+        if len(report.failures) >= MOST:
+            break
+    return len(chosen)
 
 
 def _batch(report: Report, counts: Counter[str], chip: str, seed: int, numbers: range) -> int:

@@ -103,11 +103,20 @@ class Hart:
         assert row is not None
         names = [n for n, _ in row.elements if n in row.by_name and row.by_name[n].kind.name == "td"]
         registers = [self.td[fields[n]] for n in names]
+        for n, register in zip(names, registers, strict=True):
+            written = n != "gd" and row.by_name[n].slot == "rd"
+            need(n == "gd" or register.form is not Form.GLOBAL, Cause.FORM)
+            need(not written or register.form is Form.LOCAL, Cause.FORM)
         if name in TRANSFERS:
             TRANSFERS[name](self, dict(zip(names, registers, strict=True)))
         else:
             self.store(registers[0], STATEMENTS[name](self.pe.chip, [self.operand(r) for r in registers]))
         self.advance([fields[n] for n in names])
+
+    def receive(self, name: str, sent: Operand, acc: int) -> None:
+        """Execute a command that takes what a neighbour's `re.send` names."""
+        take(self, {"acc": self.td[acc]}, sent)
+        self.advance([acc])
 
     def advance(self, numbers: Sequence[int]) -> None:
         """Post-increment: each register that a command named, once."""
@@ -142,14 +151,17 @@ class Hart:
         """What a command sees of a register at issue."""
         dtype = DType(register.dtype)
         if register.form is Form.IMMEDIATE:
-            raw = np.array([[register.bits & (1 << 8 * dtype.bytes) - 1]], np.uint64).astype(width_of(dtype))
+            width = width_of(dtype) if dtype.bytes else np.uint8
+            raw = np.array([[register.bits & (1 << 8 * dtype.bytes) - 1]], np.uint64).astype(width)
             return Operand(dtype, raw, Form.IMMEDIATE)
         if register.form is Form.GLOBAL:
             rank = register.rank
             none = np.zeros((0, 0), np.uint8)
             return Operand(dtype, none, Form.GLOBAL, sizes=register.size[:rank], valid=register.valid[:rank])
         memory, places = self.places(register)
-        raw = np.ascontiguousarray(memory[places]).view(width_of(dtype)).reshape(places.shape[:2])
+        raw = np.zeros(places.shape[:2], np.uint8)
+        if dtype.bytes:
+            raw = np.ascontiguousarray(memory[places]).view(width_of(dtype)).reshape(places.shape[:2])
         return Operand(dtype, raw, space=self.ring(register.cb).space, flags=register.flags, seed=register.bits)
 
     def store(self, register: Register, result: Array | tuple[Array, Array]) -> None:
@@ -287,12 +299,18 @@ def elements(h: Hart, g: Register, rows: Array | None) -> tuple[Array, Array]:
 def transfer(h: Hart, local: Register, g: Register, idx: Register | None) -> tuple[Operand, Array, Array]:
     """Check a transfer; returns the local operand and the places and validity of the global elements."""
     need(g.form is Form.GLOBAL, Cause.FORM)
+    for register in (local, idx or local):
+        need(register.form is Form.LOCAL, Cause.FORM)
+        need(h.ring(register.cb).space is Space.LS, Cause.SPACE)
     operand = h.operand(local)
     size = DType(g.dtype).bytes
     need(size != 0 and size == operand.dtype.bytes, Cause.TYPE)
     rows = None
     if idx is not None:
-        rows = as_i64(h.operand(idx).raw, DType(idx.dtype))[:, 0]
+        index = h.operand(idx)
+        need(index.dtype in (DType.I32, DType.I64), Cause.TYPE)
+        need(index.shape[1] == 1 and index.shape[0] >= operand.shape[0], Cause.SHAPE)
+        rows = as_i64(index.raw, index.dtype)[:, 0]
     address, valid = elements(h, g, rows)
     need(operand.shape == address.shape, Cause.SHAPE)
     inside = (address >= 0) & (address + size <= h.pe.dram.size)
@@ -314,6 +332,12 @@ def send_out(h: Hart, r: dict[str, Register]) -> None:
         h.pe.dram[row[keep]] = bytes_[keep]
 
 
+def prefetch(h: Hart, r: dict[str, Register]) -> None:
+    """dma.pre changes no value."""
+    need(r["gd"].form is Form.GLOBAL, Cause.FORM)
+    need(DType(r["gd"].dtype).bytes != 0, Cause.TYPE)
+
+
 def take(h: Hart, r: dict[str, Register], other: Operand) -> None:
     """re.recv of what a neighbour's re.send names."""
     h.store(r["acc"], accumulates(h.operand(r["acc"]), other))
@@ -321,7 +345,7 @@ def take(h: Hart, r: dict[str, Register], other: Operand) -> None:
 
 TRANSFERS: dict[str, Any] = {
     "xm.dma.in": bring, "xm.dma.ini": bring, "xm.dma.out": send_out, "xm.dma.outi": send_out,
-    "xm.dma.pre": lambda h, r: None, "xm.re.send": lambda h, r: None, "xm.re.recv": take,
+    "xm.dma.pre": prefetch, "xm.re.send": lambda h, r: None, "xm.re.recv": None,  # see Hart.receive
 }  # fmt: skip
 
 
