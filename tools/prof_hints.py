@@ -74,6 +74,12 @@ def _of_launch(launch: Launch) -> list[str]:
             f"PEs wait for DRAM in {100 * memory:.0f} % of their cycles, but only {percent:.0f} % of its bandwidth is "
             "used: more loads in flight would help (--num-stages, --cb-multiplier, larger blocks)"
         )
+    if launch.top.shares["NoC"] >= MUCH:
+        part = 100 * launch.top.shares["NoC"]
+        found.append(
+            f"PEs wait for their port and the network in {part:.0f} % of their cycles: larger blocks use each byte "
+            "more often"
+        )
     if (used := profile.counters["pes_used"]) < chip.pes:
         found.append(f"{used} of {chip.pes} PEs have a program: a larger grid would use the others")
     start = chip.launch.first / max(profile.cycles, 1)

@@ -252,7 +252,7 @@ def _lines(launches: Sequence[Launch]) -> Any:
     weight = {id(line): sum(line.busy.values()) + line.caused + line.hart for line in found}
     shown = sorted(sorted(found, key=lambda line: -weight[id(line)])[:LINES], key=lambda line: (line.file, line.line))
     whole = max(sum(launch.pe_cycles for launch in launches), 1)
-    table = Table("line", "source", "units busy %", "KB moved", "held others up %", "harts %", "of it waiting %",
+    table = Table("line", "source", "units busy %", "KB moved", "held up %", "harts %", "waiting %",
                   title="source lines, in percent of all PE·cycles")  # fmt: skip
     for line in shown:
         busy = ", ".join(f"{unit} {_percent(c / whole)}" for unit, c in line.busy.items() if c >= 0.0005 * whole)
