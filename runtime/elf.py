@@ -14,11 +14,13 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 from mtia.isa import elf
 from mtia.isa.errors import UserError
+from mtia.runtime.lines import plausible
 
 __all__ = ["LS_ADDRESS", "Program", "load"]
 
 LS_ADDRESS = 0x1000_0000  # of local memory, as a hart sees it (design, section 4)
 _METADATA = ".mtia"
+_COMPRESSED = 0x800  # flag of a section
 _LARGEST = 1 << 24  # bytes of data in local memory: more than any chip has
 
 
@@ -117,12 +119,21 @@ def _program(parsed: elf.ElfFile, metadata: Mapping[str, Any], data: bytes, file
     return Program(kernel, parsed.entry, text.address, text.data, tuple(images), metadata, symbols, data)
 
 
+def _with_lines(data: bytes) -> ELFFile | None:
+    """The file for the reader of line tables, if it has some that can be read."""
+    file = ELFFile(io.BytesIO(data))
+    section = file.get_section_by_name(".debug_line")
+    if section is None or section["sh_flags"] & _COMPRESSED or not plausible(section.data()):
+        return None
+    return file if file.has_dwarf_info() else None
+
+
 def _lines(data: bytes) -> list[tuple[int, str, int]]:
     """Rows of the DWARF line programs."""
     found: list[tuple[int, str, int]] = []
     try:
-        file = ELFFile(io.BytesIO(data))
-        if not file.has_dwarf_info():
+        file = _with_lines(data)
+        if file is None:
             return found
         dwarf = file.get_dwarf_info(relocate_dwarf_sections=False)
         for unit in dwarf.iter_CUs():
@@ -137,7 +148,9 @@ def _lines(data: bytes) -> list[tuple[int, str, int]]:
 def _folder(data: bytes) -> str:
     """Where the compiler ran, by the first compile unit of the DWARF."""
     try:
-        file = ELFFile(io.BytesIO(data))
+        file = _with_lines(data)
+        if file is None:
+            return ""
         unit = next(iter(file.get_dwarf_info(relocate_dwarf_sections=False).iter_CUs()), None)
         found = unit.get_top_DIE().attributes.get("DW_AT_comp_dir") if unit is not None else None
         return _text(found.value) if found is not None else ""

@@ -9,7 +9,7 @@ import pytest
 from mtia.compiler.backend.assembled import assemble_program
 from mtia.isa import elf as isa_elf
 from mtia.isa.errors import UserError
-from mtia.runtime import elf
+from mtia.runtime import elf, lines
 from mtia.runtime.device import Device
 from mtia.runtime.launch import launch
 from mtia.runtime.machine.host import Region
@@ -64,6 +64,21 @@ def test_a_note_of_brackets() -> None:
     sections = [s for s in sound.sections if s.name not in (".symtab", ".strtab", ".shstrtab")]
     with pytest.raises(UserError, match="damaged `.mtia` section"):
         elf.load(isa_elf.write(isa_elf.ElfFile(sound.type, sound.entry, sound.flags, sections)))
+
+
+def test_a_line_table_without_end() -> None:
+    """Its header counts 2**28 files, each of no bytes: a reader that believes it does not return."""
+    sound = isa_elf.read(whole()).section(".debug_line")
+    assert sound is not None and lines.plausible(sound.data)
+    head = struct.pack("<HBBIBBBbBB", 5, 8, 0, 0, 1, 1, 1, -5, 14, 1)  # as DWARF 5, 6.2.4 orders them; no lengths
+    many = b"\xff\xff\xff\x7f"
+    none, one_byte = b"\0\0", b"\1\1\x0b"  # an empty format and no entries; entries of one byte
+    for tables in (b"\0" + many + none, none + b"\0" + many, one_byte + b"\xff\x7f" + none):
+        body = head + tables
+        assert not lines.plausible(struct.pack("<I", len(body)) + body)
+    for tables in (none + none, one_byte + b"\2.." + none):
+        body = head + tables
+        assert lines.plausible(struct.pack("<I", len(body)) + body)
 
 
 WILD = """
