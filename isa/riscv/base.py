@@ -292,6 +292,13 @@ row(
 )  # fmt: skip
 
 
+# The fields that are reserved for other fences are to be ignored (unprivileged specification, 2.7 and Zifencei).
+row(
+    "fence.raw uimm, from, to", "uimm[11:0] from:zimm[4:0] 000 to:zimm[4:0] 0001111",
+    "A fence with reserved fields: as `fence iorw, iorw`.", timing="fence", rest=True, meaning=fence,
+)  # fmt: skip
+
+
 @row("ecall", "0000000 00000 00000 000 00000 1110011", "Trap with cause 8.", timing="system")
 @fn
 def ecall(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
@@ -320,6 +327,12 @@ zifencei = extension("Zifencei", "Instruction-fetch fence.")
 @fn
 def fence_i(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
     return OK
+
+
+zifencei(
+    "fence.i.raw uimm, from, to", "uimm[11:0] from:zimm[4:0] 001 to:zimm[4:0] 0001111",
+    "With reserved fields: as `fence.i`.", timing="fence", rest=True, meaning=fence_i,
+)
 
 
 zicond = extension("Zicond", "Conditional zero.")

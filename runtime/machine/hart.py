@@ -22,7 +22,7 @@ from mtia.isa import elf, table
 from mtia.isa.chip import Chip, load_chip
 from mtia.isa.errors import UserError
 from mtia.isa.lang import Fn, Library, build, sources_key
-from mtia.isa.state import ECALL, FIRST, READ, RESERVE, WATCH_SHIFT, Hart
+from mtia.isa.state import ECALL, FIRST, LOAD_MISALIGNED, READ, RESERVE, STORE_FAULT, WATCH_SHIFT, Hart
 
 from .engine import show_compiled
 from .hart_handlers import CAUSE_SHIFT, dense_handlers, fell_off, handler_of, illegal, run_code
@@ -138,7 +138,8 @@ class Runner:
             elif reason == AT_ACCESS:
                 raise HartTrap(5 if self.hart.want_kind in (READ, RESERVE) else 7, self.hart.pc, self.hart.want_addr)
             elif reason in (AT_TRAP, AT_COMMAND):
-                raise HartTrap(cause, self.hart.pc, self.hart.pc)
+                accessed = LOAD_MISALIGNED <= cause <= STORE_FAULT
+                raise HartTrap(cause, self.hart.pc, self.hart.want_addr if accessed else self.hart.pc)
             elif reason != AT_HORIZON:
                 raise RuntimeError(f"a hart left for the unknown reason {reason}")
 

@@ -41,6 +41,8 @@ def ours(word: int) -> str | None:
 
 def same(word: int, mine: str | None, theirs: str | None) -> bool:
     """Whether both mean the same; LLVM has names for control registers that our harts lack."""
+    if mine is not None and mine.startswith(("fence ", "fence.i ")):  # LLVM refuses reserved fields, harts ignore them
+        return theirs is None or mine == theirs
     if mine is None or theirs is None:
         refused = theirs is None or theirs.split()[0] in PRIVILEGED
         return mine is None and refused

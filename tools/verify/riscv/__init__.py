@@ -15,6 +15,7 @@ from mtia.isa.errors import UserError
 
 from ..common import Progress, Report
 from . import execute
+from . import traps as single
 from .generate import Generator, left_out
 from .program import Program, build, executed
 from .quirks import QUIRKS
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", action="store_true", help="run the Python reference too: bits and cycles equal to native code's"
     )
+    parser.add_argument(
+        "--traps", action="store_true", help="instead: single instructions, mostly wrong ones; SIZE of them"
+    )
     parser.add_argument("--failures", type=int, default=10, help="end the campaign after so many differences (10)")
     parser.add_argument("--all-rows", action="store_true", help="list the least executed rows and those left out")
 
@@ -44,10 +48,13 @@ def run(
     reference: bool = False,
     failures: int = 10,
     all_rows: bool = False,
+    traps: bool = False,
 ) -> Report:
-    """Run programs `0` to `size - 1` of a seed."""
+    """Run programs `0` to `size - 1` of a seed; with `traps` so many single instructions."""
     if execute.QEMU is None:
         raise UserError("qemu-riscv64 is not installed (Debian: qemu-user)")
+    if traps:
+        return single.run(seed, size, progress)
     report = Report("riscv", seed, size)
     tally = _Tally()
     generator = Generator(seed)

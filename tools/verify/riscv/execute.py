@@ -19,7 +19,7 @@ from mtia.runtime.machine.hart import HartTrap, Runner
 from .program import CHECKPOINT, Layout, Program, build, output_size
 from .quirks import CPU
 
-__all__ = ["QEMU", "Outcome", "compare", "describe", "first_difference", "native", "qemu", "split"]
+__all__ = ["QEMU", "Outcome", "chip", "compare", "describe", "first_difference", "native", "qemu", "split"]
 
 QEMU = shutil.which("qemu-riscv64")
 TIMEOUT = 60  # seconds; a program takes about 0.02
@@ -36,7 +36,8 @@ class Outcome:
 
 
 @cache
-def _chip() -> Chip:
+def chip() -> Chip:
+    """The chip whose harts run; any would do."""
     return load_chip("mtia200")
 
 
@@ -61,7 +62,7 @@ def qemu(executable: bytes) -> Outcome:
 
 def native(executable: bytes, reference: bool = False) -> Outcome:
     """Run an executable on our hart, by native code or on the reference."""
-    runner = Runner(elf.read(executable), _chip(), reference, keep=False)
+    runner = Runner(elf.read(executable), chip(), reference, keep=False)
     runner.hart.ls_size = runner.end - runner.low  # memory ends where the executable's does, as on qemu
     problem = ""
     try:

@@ -15,8 +15,9 @@ from functools import cache
 from mtia.isa import encode, table
 
 __all__ = [
-    "CHECKPOINT", "EDGE", "REGION", "TEXT", "Item", "Jump", "Layout", "Loop", "Node", "Program", "Roles", "Straight",
-    "build", "executed", "items", "lower", "output_size", "word",
+    "CHECKPOINT", "DATA", "EDGE", "MOST_CHECKPOINTS", "PAGE", "REGION", "TEXT", "Code", "Item", "Jump", "Layout",
+    "Loop", "Node", "Program", "Roles", "Straight", "build", "executable", "executed", "items", "load_address", "lower",
+    "output_size", "word",
 ]  # fmt: skip
 
 TEXT = 0x1080_0000
@@ -163,20 +164,21 @@ def output_size(program: Program) -> int:
     return Layout.ARENA_SIZE + (_checkpoints(program.nodes) + 1) * CHECKPOINT
 
 
-class _Code:
+class Code:
     """Machine code under construction."""
 
     def __init__(self) -> None:
         self.data = bytearray()
 
     def add(self, *words: int) -> None:
+        """Add instructions."""
         for one in words:
             self.data += one.to_bytes(4 if one & 3 == 3 else 2, "little")
 
 
 def lower(nodes: Sequence[Node], roles: Roles, at: int, checkpoint: int) -> bytes:
     """The code of nodes at an address; `checkpoint` is the routine's address."""
-    code = _Code()
+    code = Code()
     for node in nodes:
         here = at + len(code.data)
         if isinstance(node, Straight):
@@ -193,7 +195,7 @@ def lower(nodes: Sequence[Node], roles: Roles, at: int, checkpoint: int) -> byte
     return bytes(code.data)
 
 
-def _lower_loop(code: _Code, node: Loop, roles: Roles, here: int, checkpoint: int) -> None:
+def _lower_loop(code: Code, node: Loop, roles: Roles, here: int, checkpoint: int) -> None:
     start = (word("addi", rd=node.counter, rs1=0, imm=node.count),)
     step = (
         word("andi", rd=roles.spare, rs1=node.counter, imm=3),
@@ -211,7 +213,7 @@ def _lower_loop(code: _Code, node: Loop, roles: Roles, here: int, checkpoint: in
         code.add(word("beq", rs1=node.counter, rs2=0, target=8), encode.word("jal", rd=0, target=back - 4))
 
 
-def _lower_jump(code: _Code, node: Jump, roles: Roles, here: int, checkpoint: int) -> None:
+def _lower_jump(code: Code, node: Jump, roles: Roles, here: int, checkpoint: int) -> None:
     values = dict(node.values)
     size = node.row.size
     if "target" in node.row.by_name:
@@ -234,7 +236,7 @@ def _lower_jump(code: _Code, node: Jump, roles: Roles, here: int, checkpoint: in
 
 def _routine(roles: Roles, flags: bool) -> bytes:
     """Append every register to the buffer; all keep their values but `dump`, `link` and `spare`."""
-    code = _Code()
+    code = Code()
     base, spare = roles.dump, roles.spare
     code.add(word("csrrs", rd=spare, csr=8, rs1=0), word("csrrwi", rd=0, csr=8, zimm=0))
     for first in (0, 8, 16, 24):
@@ -250,7 +252,8 @@ def _routine(roles: Roles, flags: bool) -> bytes:
     return bytes(code.data)
 
 
-def _address(code: _Code, register: int, value: int) -> None:
+def load_address(code: Code, register: int, value: int) -> None:
+    """Add the two instructions that put an address below 2 GiB into a register."""
     low = (value & 0xFFF ^ 0x800) - 0x800
     code.add(
         encode.word("lui", rd=register, upper=value - low), encode.word("addi", rd=register, rs1=register, imm=low)
@@ -258,9 +261,9 @@ def _address(code: _Code, register: int, value: int) -> None:
 
 
 def _prologue(roles: Roles, flags: bool, base: int) -> bytes:
-    code = _Code()
+    code = Code()
     at = roles.spare
-    _address(code, at, base + Layout.STATE)
+    load_address(code, at, base + Layout.STATE)
     for first in (0, 8, 16, 24):
         code.add(word("vl8re8.v", vd=first, rs1=at), word("addi", rd=at, rs1=at, imm=512))
     for number in range(32):
@@ -275,10 +278,10 @@ def _prologue(roles: Roles, flags: bool, base: int) -> bytes:
 
 
 def _epilogue(size: int, base: int) -> bytes:
-    code = _Code()
+    code = Code()
     code.add(word("addi", rd=17, rs1=0, imm=64), word("addi", rd=10, rs1=0, imm=1))
-    _address(code, 11, base + Layout.ARENA)
-    _address(code, 12, size)
+    load_address(code, 11, base + Layout.ARENA)
+    load_address(code, 12, size)
     code.add(word("ecall"))
     return bytes(code.data)
 
@@ -316,15 +319,16 @@ def build(programs: Sequence[Program]) -> bytes:
         base = DATA + number * REGION
         text += _code(program, TEXT + len(text), base)
         segments.append((base, 6, _data(program, base), REGION))
-    end = _Code()
+    end = Code()
     end.add(word("addi", rd=17, rs1=0, imm=93), word("addi", rd=10, rs1=0, imm=0), word("ecall"))
     text += end.data
     segments.append((TEXT, 5, bytes(text), len(text)))
     segments.append((EDGE - PAGE, 6, programs[0].edge.ljust(PAGE, b"\0"), PAGE))
-    return _elf(segments)
+    return executable(segments)
 
 
-def _elf(segments: Sequence[tuple[int, int, bytes, int]]) -> bytes:
+def executable(segments: Sequence[tuple[int, int, bytes, int]]) -> bytes:
+    """A static executable of segments (address, flags, data, size in memory) that starts at `TEXT`."""
     head = 64 + 56 * len(segments)
     body, headers = bytearray(), bytearray()
     for address, flags, data, size in segments:
