@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,22 @@ import pytest
 from mtia.runtime.device import Device
 from mtia.runtime.launch import LaunchResult, launch
 from mtia.runtime.machine import host as machine_host
-from mtia.runtime.machine.state import FI_OUT, H_MEMORY, HART_STATES, RANK_HART, UNIT_NAMES, UNIT_STATES
+from mtia.runtime.machine.state import (
+    DPE,
+    FI_IN,
+    FI_OUT,
+    H_MEMORY,
+    HART_STATES,
+    RANK_HART,
+    S_BUSY,
+    S_DEPENDENCY,
+    S_MEMORY,
+    SE,
+    UNIT_NAMES,
+    UNIT_STATES,
+    WAIT_BARRIER,
+    WAIT_UNITS,
+)
 from mtia.runtime.profile import NO_COMMAND, Profile, Recorder
 from mtia.runtime.profile_counters import lanes, over_time
 from mtia.runtime.profile_lines import by_line, held_up
@@ -239,3 +255,71 @@ def test_the_page_has_the_rules() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "profiling.md").read_text()
     for name, rule in CATEGORIES.items():
         assert f"| {name} | {rule} |" in page
+
+
+def by_hand() -> Profile:
+    """One PE with two harts for 1000 cycles: see `test_categories_by_hand`."""
+    like = recorded("add_one")[1].of_pe(0)
+    spans = np.zeros(11, like.spans.dtype)
+    rows = [  # track, kind, start, end
+        (DPE, S_DEPENDENCY, 140, 200), (DPE, S_BUSY, 200, 300), (DPE, S_DEPENDENCY, 300, 340), (DPE, S_BUSY, 340, 400),
+        (SE, S_BUSY, 300, 330), (FI_IN, S_BUSY, 120, 160), (FI_IN, S_MEMORY, 160, 200), (FI_OUT, S_BUSY, 500, 520),
+        (FI_OUT, S_MEMORY, 520, 600), (RANK_HART, WAIT_UNITS, 150, 800), (RANK_HART + 1, WAIT_BARRIER, 100, 900),
+    ]  # fmt: skip
+    for place, name in enumerate(("track", "kind", "start", "end")):
+        spans[name] = [row[place] for row in rows]
+    commands = np.zeros(5, like.commands.dtype)
+    for place, name in enumerate(("unit", "start", "end", "slowed", "lines", "llc_misses")):
+        commands[name] = [
+            row[place]
+            for row in (
+                (DPE, 200, 300, 20, 0, 0), (DPE, 340, 400, 0, 0, 0), (SE, 300, 330, 0, 0, 0),
+                (FI_IN, 120, 200, 0, 40, 40), (FI_OUT, 500, 600, 0, 20, 0),
+            )
+        ]  # fmt: skip
+    commands["blocker"] = NO_COMMAND
+    alive = np.array([[[100, 800], [100, 900]]], np.uint64)
+    return dataclasses.replace(like, cycles=1000, ended=900, spans=spans, commands=commands, alive=alive, visits=())
+
+
+def test_categories_by_hand() -> None:
+    """What the rules say of every stretch of a made-up run, and how the two transfers divide."""
+    profile = by_hand()
+    chip = profile.chip
+    found = top_down(profile)
+    cycles = dict(zip(CATEGORIES, found.cycles[0], strict=True))
+    assert found.main == "dpe"
+    assert cycles["compute"] == 80 + 60
+    assert cycles["local memory"] == 20
+    assert cycles["issue"] == 40  # 100 to 140: hart A runs, the DPE's queue is empty
+    # The SE executes, then nothing; harts that only wait, twice; hart B alone at the barrier.
+    assert cycles["dependency"] == 30 + 10 + 100 + 200 + 100
+    assert cycles["idle"] == 100
+    way = 2 * (chip.noc.base_latency + chip.noc.hop_latency)
+    read = np.array([way, chip.sram.latency, chip.dram.latency], float)
+    write = np.array([way, chip.sram.latency, 0], float)
+    port = np.array([1.0, 0, 0])
+    # 40 lines at one a clock in 80 cycles, of which 60 count; 20 lines in 100 cycles.
+    wanted = 60 * (0.5 * port + 0.5 * read / read.sum()) + 100 * (0.2 * port + 0.8 * write / write.sum())
+    wanted[2] += 100  # the write-back after the last hart's end
+    assert [cycles["NoC"], cycles["SRAM"], cycles["DRAM"]] == pytest.approx(wanted)
+
+
+def test_harts_that_compute_are_the_main_engine() -> None:
+    """The same run, had the harts spent longer at a floating-point instruction than the DPE at its commands."""
+    profile = by_hand()
+    text = program("_start_k:\n  fadd.s ft0, ft0, ft0\n  addi t0, t0, 1\n  ret\n")
+    pcs = np.array([text.text_base, text.text_base + 4], np.uint64)
+    for cycles, main in (((161, 0), "hart"), ((160, 0), "dpe"), ((0, 900), "dpe")):
+        rows = np.array([[(1, cycles[0]), (1, cycles[1])]], [("count", np.uint64), ("cycles", np.uint64)])
+        changed = dataclasses.replace(profile, program=text, pcs=pcs, visits=(rows,))
+        assert top_down(changed).main == main
+
+
+def test_a_run_that_traps_leaves_a_profile() -> None:
+    recorder = Recorder()
+    wait = "  li t4, 0x2000\n  li t5, 1\n  slli t5, t5, 32\n  addi t5, t5, 256\n  xm.cb.init cb0, t4, t5\n"
+    code = program(f".globl _start_k\n_start_k:\n{wait}  xm.cb.waitr cb0\n  ret\n")
+    result = launch(Device("mtia200"), code, (2,), [], observer=recorder)
+    assert result.trap is not None and result.trap.cause == "DEADLOCK"
+    assert np.allclose(top_down(recorder.profile).cycles.sum(axis=1), result.cycles)

@@ -71,6 +71,7 @@ def test_a_model_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(found["topdown"].values()) == pytest.approx(1, abs=1e-5)
     assert run("prof", "model.pt2") == 0
     text = capsys.readouterr().out
+    assert run("run", "model.pt2", "--trace", "t.json") == 2 and "mtiac prof --trace" in capsys.readouterr().err
     assert "layers" in text and f"cycles       {found['cycles']}" in text
 
 

@@ -128,3 +128,21 @@ def test_float_registers() -> None:
     assert _float(0xFFFF_FFFF_3FC0_0000) == "1.5f"
     assert _float(0x3FF8_0000_0000_0000) == "1.5"
     assert _float(0xFFFF_FFFF_FFFF_3E00) == "0x3e00"
+
+
+def test_vector_registers() -> None:
+    text = """.globl _start_k
+_start_k:
+  beqz a2, done
+  vsetivli zero, 8, e32, m1, ta, ma
+  vid.v v4
+  vadd.vi v5, v4, 3
+done:
+  ret
+"""
+    _, lines = follow(text, (), [], cores=2, where=(0, 1))
+    texts = [row["text"] for row in instructions(lines)]
+    assert "→ v4=[00000000 00000001 00000002 00000003 …]" in next(row for row in texts if row.startswith("vid.v"))
+    add = next(row for row in texts if row.startswith("vadd.vi"))
+    assert "v4=[00000000 00000001 00000002 00000003 …]" in add
+    assert "→ v5=[00000003 00000004 00000005 00000006 …]" in add
