@@ -1,17 +1,20 @@
-"""Numpy arrays as operands of unit commands, run natively or by the reference."""
+"""Numpy arrays as operands of unit commands: a command on the whole machine, and its clocks."""
 
 from __future__ import annotations
 
-import functools
+from dataclasses import dataclass
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+from mtia.isa import table
 from mtia.isa.chip import load_chip
-from mtia.isa.lang import Library, build
-from mtia.isa.xmtia.codes import DType, Form, Space
-from mtia.isa.xmtia.engines import meanings, timings
+from mtia.isa.xmtia.codes import Cause, DType, Form, Space
+from mtia.isa.xmtia.engines import timings
 from mtia.isa.xmtia.state import ChipParams, Operand, fill_chip_params
+from mtia.runtime.machine.memory import DRAM_BASE
+from mtia.tools.verify import unit_programs
+from mtia.tools.verify.unit_programs import DATA, Script, set_global, set_tile
 
 Array = Any  # numpy arrays of ml_dtypes have no static type
 
@@ -24,96 +27,105 @@ NUMPY: dict[DType, Any] = {
 CODES: dict[Any, DType] = {np.dtype(v): k for k, v in NUMPY.items() if k is not DType.TF32}
 
 
+@dataclass(frozen=True)
 class Imm:
     """An immediate operand: one value of a type."""
 
-    def __init__(self, value: float, dtype: DType) -> None:
-        self.dtype = dtype
-        raw = np.array([value], NUMPY[dtype]).tobytes()
-        self.bits = int.from_bytes(raw, "little")
+    value: float
+    dtype: DType
+
+    @property
+    def bits(self) -> int:
+        return int.from_bytes(np.array([self.value], NUMPY[self.dtype]).tobytes(), "little")
 
 
+@dataclass
 class Tile:
-    """An array in LS (or RE) as an operand, with another type code than numpy's or another shape where given."""
+    """A dense array in LS or RE, with another type code than numpy's where given; or a valid range (GLOBAL)."""
 
-    def __init__(
-        self,
-        array: Array,
-        *,
-        dtype: DType | None = None,
-        space: Space = Space.LS,
-        form: Form = Form.LOCAL,
-        valid: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
-        flags: int = 0,
-        seed: int = 0,
-    ) -> None:
-        self.array, self.space, self.form, self.valid = array, space, form, valid
-        self.flags, self.seed = flags, seed
-        self.dtype = CODES[array.dtype] if dtype is None else dtype
+    array: Array
+    dtype: DType | None = None
+    space: Space = Space.LS
+    form: Form = Form.LOCAL
+    valid: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    flags: int = 0
+    seed: int = 0
+
+    @property
+    def code(self) -> DType:
+        return CODES[self.array.dtype] if self.dtype is None else self.dtype
 
 
-@functools.cache
-def library() -> Library:
-    """Every unit command, compiled."""
-    roots = {f"m.{name}": f for name, f in meanings().items()} | {f"t.{name}": f for name, f in timings().items()}
-    return build(roots, "xmtia-tests")
+def acc(array: Array) -> Tile:
+    """An array in accumulators."""
+    return Tile(array, space=Space.RE)
 
 
-@functools.cache
-def chip_memory(name: str) -> Any:
-    memory = ChipParams.alloc()
-    fill_chip_params(ChipParams.view(memory.addr), load_chip(name))
-    return memory
+def run(name: str, *items: Any, chip: str = "mtia200") -> int:
+    """Execute `xm.<name>` on operands in the order of its syntax; returns the trap cause or 0.
 
-
-def operands(items: tuple[Any, ...]) -> Any:
-    """Memory with the operands of a command."""
-    memory = Operand.alloc(len(items))
-    for n, item in enumerate(items):
-        o = Operand.view(memory.addr + n * Operand.size)
-        if isinstance(item, Imm):
-            o.form, o.dtype, o.bits = int(Form.IMMEDIATE), int(item.dtype), item.bits
+    Arrays are dense; what the command writes comes back into the first one.
+    """
+    script, data, place, held = Script(), [], DATA, 0
+    tiles = [item if isinstance(item, (Imm, Tile)) else Tile(item) for item in items]
+    for td, tile in enumerate(tiles):
+        if isinstance(tile, Imm):
+            script.do("xm.td.imm", tile.bits, int(tile.dtype), td=td)
             continue
-        tile = item if isinstance(item, Tile) else Tile(item)
-        array = tile.array
-        o.form, o.dtype, o.space = int(tile.form), int(tile.dtype), int(tile.space)
-        o.flags, o.bits = int(tile.flags), tile.seed
-        o.ptr = array.ctypes.data
-        o.rows, o.cols = array.shape
-        o.rstride, o.cstride = array.strides
-        for k in (0, 1):
-            o.lo[k], o.hi[k] = tile.valid[k]
-    return memory
+        if tile.form is Form.GLOBAL:
+            dims = list(zip(tile.array.shape, tile.array.strides, strict=True))
+            set_global(script, td, DRAM_BASE, tile.code, dims, dict(enumerate(tile.valid)))
+            continue
+        size, itemsize = tile.array.nbytes, tile.array.itemsize
+        strides = tile.array.shape[1] * itemsize, itemsize
+        script.cb(td, place, size)
+        set_tile(script, td, td, tile.code, tile.array.shape, strides, flags=tile.flags)
+        if tile.space is Space.RE:
+            whole = DType.I32 if tile.code is DType.I32 else DType.F32
+            script.cb(31, place, size)
+            script.cb(td, held, size, space=Space.RE)
+            for number in (31, td):
+                set_tile(script, number, number, whole, (1, size // 4), (0, 4))
+            script.do("xm.re.load", acc=td, a=31)
+            set_tile(script, td, td, tile.code, tile.array.shape, strides, flags=tile.flags)
+            held += size
+        if tile.flags:
+            script.do("xm.td.seed", tile.seed, td=td)
+        data.append(np.ascontiguousarray(tile.array).view(np.uint8).tobytes())
+        place += size
+    script.do(f"xm.{name}", **dict(zip(_names(name), range(len(tiles)), strict=True)))
+    outcome = unit_programs.run(chip, script, b"".join(data))
+    if outcome.trap is not None:
+        return int(Cause[outcome.trap.cause])
+    first = tiles[0]
+    assert isinstance(first, Tile)
+    memory, start = (outcome.acc, 0) if first.space is Space.RE else (outcome.ls, DATA)
+    written = memory[0, start : start + first.array.nbytes].view(first.array.dtype)
+    first.array[...] = written.reshape(first.array.shape)
+    return 0
 
 
-def run(name: str, *items: Any, chip: str = "mtia200", reference: bool = False) -> int:
-    """Execute `xm.<name>` on operands in the order of its syntax; returns the trap cause or 0."""
-    memory = operands(items)
-    if reference:
-        return int(meanings()[f"xm.{name}"](chip_memory(chip), memory))
-    return int(library().call(f"m.xm.{name}", chip_memory(chip), memory))
+def _names(name: str) -> list[str]:
+    row = table.find(f"xm.{name}")
+    assert row is not None
+    return [n for n, _ in row.elements if n in row.by_name]
 
 
 def clocks(name: str, *items: Any, chip: str = "mtia200") -> int:
-    """Clocks of `xm.<name>` on these operands."""
-    memory = operands(items)
-    native = int(library().call(f"t.xm.{name}", chip_memory(chip), memory))
-    assert native == timings()[f"xm.{name}"](chip_memory(chip), memory)
-    return native
-
-
-def random(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any, scale: float = 1.0) -> Array:
-    """Random values of a type, with every kind of special value among floats and the whole range of integers."""
-    dtype = np.dtype(dtype)
-    if dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        return rng.integers(info.min, info.max, shape, dtype, endpoint=True)
-    values = (rng.standard_normal(shape) * scale).astype(dtype)
-    if values.size >= 8:
-        special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e-40], np.float32).astype(dtype)
-        places = rng.choice(values.size, 8, replace=False)
-        values.reshape(-1)[places] = special
-    return values
+    """Clocks that `xm.<name>` occupies its unit with these operands."""
+    params = ChipParams.alloc()
+    fill_chip_params(ChipParams.view(params.addr), load_chip(chip))
+    memory = Operand.alloc(len(items))
+    for n, item in enumerate(items):
+        o = Operand.view(memory.addr + n * Operand.size)
+        tile = item if isinstance(item, Tile) else None
+        array = tile.array if tile else item
+        if isinstance(item, Imm):
+            o.form, o.dtype = int(Form.IMMEDIATE), int(item.dtype)
+            continue
+        o.dtype = int(tile.code if tile else CODES[array.dtype])
+        (o.rows, o.cols), (o.rstride, o.cstride) = array.shape, array.strides
+    return int(timings()[f"xm.{name}"](params, memory))
 
 
 def equal_bits(a: Array, b: Array) -> bool:

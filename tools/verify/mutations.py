@@ -39,10 +39,7 @@ TESTS = {
         "test_hart_scalar", "test_hart_memory", "test_hart_vector", "test_hart_numpy", "test_riscv_reserved",
         "test_verify_riscv", "test_atomics",
     ),
-    "unit": (
-        "test_xmtia", "test_xmtia_dpe", "test_xmtia_functions", "test_xmtia_mlu_re", "test_xmtia_se",
-        "test_xmtia_campaign",
-    ),
+    "unit": ("test_xmtia", "test_xmtia_commands", "test_xmtia_campaign", "test_xmtia_accuracy"),
     "timing": ("test_timing_units", "test_timing_memory", "test_timing_network"),
 }  # fmt: skip
 _EQUIVALENT, _PASSED, _FAILED = 50, 0, 1
@@ -132,9 +129,6 @@ def _warm(folder: Path) -> None:
 
     sys.path.insert(0, str(folder))
     library.prepare()
-    import xmtia_support
-
-    xmtia_support.library().load()
     roots()
 
 

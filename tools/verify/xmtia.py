@@ -21,7 +21,7 @@ from mtia.tools.verify.xmtia_commands import CASES
 from mtia.tools.verify.xmtia_pairs import PROGRAMS, difference
 from mtia.tools.verify.xmtia_traps import answer, trials
 
-__all__ = ["CHIPS", "SIZE", "add_arguments", "make", "run"]
+__all__ = ["CHIPS", "SIZE", "add_arguments", "make", "on_both", "run"]
 
 SIZE = 200_000
 CHIPS = ("mtia200", "mtia300")
@@ -98,7 +98,7 @@ def _batch(report: Report, counts: Counter[str], chip: str, seed: int, numbers: 
     for number in numbers[:taken]:
         if number % SLOW == 0:
             counts["reference"] += 1
-            report.failures += _on_both(chip, seed, number)
+            report.failures += on_both(chip, seed, number)
     return taken
 
 
@@ -114,7 +114,7 @@ def _alone(chip: str, seed: int, number: int) -> str:
         batch.release()
 
 
-def _on_both(chip: str, seed: int, number: int) -> list[str]:
+def on_both(chip: str, seed: int, number: int) -> list[str]:
     """Run a case on both interpreters; what is not the same."""
     batch, _ = make(chip, seed, [number])
     try:
