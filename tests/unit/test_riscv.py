@@ -46,6 +46,10 @@ def legal(row: table.Instruction, values: dict[str, int]) -> dict[str, int]:
     return values
 
 
+# LLVM has no text for fences with reserved fields.
+LLVM_ROWS = tuple(row for row in ROWS if not (row.rest and row.timing == "fence"))
+
+
 def samples(
     count: int, rows: Sequence[table.Instruction] = ROWS
 ) -> list[tuple[table.Instruction, dict[str, int], int]]:
@@ -75,7 +79,7 @@ def run_mc(arguments: list[str], text: str) -> str:
 
 @needs_mc
 def test_llvm_encodes_our_text_to_our_words() -> None:
-    cases = samples(3)
+    cases = samples(3, LLVM_ROWS)
     text = "\n".join(render(row, values).replace(".raw ", " ") for row, values, _ in cases)
     out = run_mc(["--show-encoding", "-M", "no-aliases"], ".option exact\n" + text + "\n")
     found = [bytes(int(b, 16) for b in m.split(",")) for m in re.findall(r"encoding: \[([0-9a-fx,]+)\]", out)]
@@ -90,7 +94,7 @@ def test_llvm_encodes_our_text_to_our_words() -> None:
 
 @needs_mc
 def test_llvm_disassembly_assembles_to_our_words() -> None:
-    cases = samples(3)
+    cases = samples(3, LLVM_ROWS)
     code = "\n".join(" ".join(f"0x{b:02x}" for b in word.to_bytes(row.size, "little")) for row, _, word in cases)
     out = run_mc(["--disassemble", "-M", "no-aliases"], code)
     lines = [line.strip().replace("\t", " ") for line in out.splitlines() if line.strip() and line.strip() != ".text"]
