@@ -28,7 +28,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--interpreter", choices=("fast", "reference"), default="fast", help="of the machine")
     parser.add_argument(
         "--allow", default="", metavar="CHECK,…",
-        help="checks of the machine to switch off: unwritten, races, buffers (what they do: docs/design.md, section 6)",
+        help="checks of the machine to switch off: unwritten, races, buffers (what they do: mtiac isa --manual)",
     )  # fmt: skip
 
 
