@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mtia.isa.lang import Fn, Ptr, bits, f32, f64, fn, from_bits, i32, i64, local, select, u32, u64, unlikely
+from mtia.isa.lang import Fn, Ptr, bits, f16, f32, f64, fn, from_bits, i32, i64, local, select, u32, u64, unlikely
 from mtia.isa.riscv.exact import Number, integer_number, to_integer
 from mtia.isa.riscv.floats import (
     BF16,
@@ -22,7 +22,7 @@ from mtia.isa.riscv.floats import (
 from mtia.isa.state import ILLEGAL, OK, Hart, Insn
 from mtia.isa.table import Extension, extension
 
-__all__ = ["convert_fast", "half_of_double"]
+__all__ = ["convert_fast", "half_fused", "half_of_double"]
 
 
 @fn
@@ -47,6 +47,23 @@ def half_of_double(value: f64) -> u64:
 def bf16_of_double(value: f64) -> u64:
     """The bf16 bits of an fp64, rounded once, NaN canonical."""
     return BF16.canonical(BF16.kind(single_to_odd(value)))
+
+
+@fn
+def half_fused(x: f16, y: f16, z: f16) -> u64:
+    """The fp16 bits of x · y + z, rounded once: in fp32 the product is exact and the sum rounded to odd."""
+    product = f32(x) * f32(y)
+    addend = f32(z)
+    near = product + addend
+    # What the sum lost: exact, for everything is a multiple of 2^-48 and less than 2^34. NaN beside an infinity.
+    share = near - product
+    lost = (product - (near - share)) + (addend - share)
+    pattern = bits(near)
+    error = bits(lost)
+    inexact = (error & 0x7FFF_FFFF) - 1 < 0x7F80_0000
+    odd = (pattern - ((error ^ pattern) >> 31)) | 1
+    pattern = select(inexact, odd, pattern)
+    return HALF.canonical(HALF.kind(from_bits(f32, pattern)))
 
 
 def convert_fast(source: Float, target: Float) -> Fn:

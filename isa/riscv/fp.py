@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from mtia.isa.lang import Fn, Ptr, boolean, f64, fma, fn, from_bits, i64, sqrt, u32, u64, unlikely
+from mtia.isa.lang import Fn, Ptr, boolean, fma, fn, from_bits, i64, sqrt, u32, u64, unlikely
 from mtia.isa.lang.types import Scalar
-from mtia.isa.riscv.convert import half_of_double
+from mtia.isa.riscv.convert import half_fused
 from mtia.isa.riscv.exact import NV, NX
 from mtia.isa.riscv.floats import (
     FORMATS,
@@ -158,14 +158,13 @@ def _root(t: Float) -> Fn:
 
 
 def fused(t: Float) -> Fn:
-    """a · b + c of a type, rounded once. fp16 goes through fp64, which holds product and sum well enough."""
+    """a · b + c of a type, rounded once."""
     if t is HALF:
 
         @fn
         def half(a: u64, b: u64, c: u64) -> u64:
-            x = f64(from_bits(HALF.kind, HALF.raw(a)))
-            y = f64(from_bits(HALF.kind, HALF.raw(b)))
-            return half_of_double(x * y + f64(from_bits(HALF.kind, HALF.raw(c))))
+            x = from_bits(HALF.kind, HALF.raw(a))
+            return half_fused(x, from_bits(HALF.kind, HALF.raw(b)), from_bits(HALF.kind, HALF.raw(c)))
 
         return half
     kind, raw, canonical = t.kind, t.raw, t.canonical

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from mtia.isa.lang import Fn, Ptr, boolean, f64, fma, fn, from_bits, select, sqrt, u64, unlikely
-from mtia.isa.riscv.convert import half_of_double
+from mtia.isa.lang import Fn, Ptr, boolean, fma, fn, from_bits, select, sqrt, u64, unlikely
+from mtia.isa.riscv.convert import half_fused
 from mtia.isa.riscv.exact import NV
 from mtia.isa.riscv.floats import HALF, Float, careful, flags_of, rounding
 from mtia.isa.riscv.fp import classify
@@ -107,8 +107,7 @@ def fused_fast(t: Float, product: bool, addend: bool, into_addend: bool) -> Fn:
             y = d
             z = a ^ flip_addend
         if half:
-            total = f64(from_bits(kind, x)) * f64(from_bits(kind, y)) + f64(from_bits(kind, z))
-            return raw(half_of_double(total))
+            return raw(half_fused(from_bits(kind, x), from_bits(kind, y), from_bits(kind, z)))
         else:
             return raw(canonical(fma(from_bits(kind, x), from_bits(kind, y), from_bits(kind, z))))
 
