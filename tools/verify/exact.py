@@ -35,6 +35,7 @@ SAMPLE = 6  # of a thousand tuples run on the reference
 MOST = 20  # failures of one form that are printed
 MODES = ("rne", "rtz", "rdn", "rup", "rmm")
 TEXT, DATA = 0x1_0000, 0x2_0000
+HERE = "lui zero, 0x2468a"  # where the instruction goes in a program
 Array = np.ndarray[Any, Any]
 
 # s0: operands a, b, d and fcsr of each case; s1: results from v8 or a5, from fa5, and flags; s2: cases.
@@ -130,13 +131,13 @@ def solve(operation: Operation, size: int, random_: random.Random) -> Cases:
     return found
 
 
-def program(form: Form, text: str, flags: bool) -> str:
-    """Assembly that executes an instruction for each case."""
+def program(form: Form, flags: bool) -> str:
+    """Assembly that executes the instruction at `HERE` for each case."""
     before, after = ("lw t1, 24(s0); csrw fcsr, t1", "csrr t1, fflags; sd t1, 16(s1)") if flags else ("", "")
     if not form.sew:
-        return f"{_HEAD}{_LOAD}{before}\n{text}\n{after}\nsd a5, 0(s1)\n{_STORE}"
+        return f"{_HEAD}{_LOAD}{before}\n{HERE}\n{after}\nsd a5, 0(s1)\n{_STORE}"
     configure = f"vsetivli zero, {form.vl}, e{form.sew}, m1, ta, ma"
-    return f"{_HEAD}{_LOAD}{_LOAD_V}{before}\n{configure}\n{text}\n{after}\n{_STORE_V}{_STORE}"
+    return f"{_HEAD}{_LOAD}{_LOAD_V}{before}\n{configure}\n{HERE}\n{after}\n{_STORE_V}{_STORE}"
 
 
 def dense(form: Form, widths: dict[str, int]) -> str:
@@ -146,10 +147,14 @@ def dense(form: Form, widths: dict[str, int]) -> str:
 loop: vsetvli t0, zero, e{form.sew}, m1, ta, ma
 addi t1, s0, 512; addi t2, s0, 1024; fld fa1, 1536(s0)
 vle{widths["a"]}.v v16, (s0); vle{widths["b"]}.v v24, (t1); vle{widths["d"]}.v v8, (t2)
-{form.text}
+{HERE}
 {store}
 addi s1, s1, 512; addi s0, s0, 1024; addi s0, s0, 1024; addi s2, s2, -1; bnez s2, loop; li a7, 93; ecall
 """
+
+
+def _alone(instruction: str) -> bytes:
+    return assemble(instruction).text
 
 
 @functools.cache
@@ -157,9 +162,11 @@ def _assembled(source: str) -> bytes:
     return assemble(source + "\n.data\ncount: .zero 8", text_base=TEXT, data_base=DATA).text
 
 
-def execute(source: str, count: int, inputs: Array, output_bytes: int, reference: bool = False) -> Array:
-    """Run a program over a table; returns its output as bytes."""
-    text = _assembled(source)
+def execute(
+    source: str, instruction: str, count: int, inputs: Array, output_bytes: int, reference: bool = False
+) -> Array:
+    """Run a program with this instruction over a table; returns its output as bytes."""
+    text = _assembled(source).replace(_alone(HERE), _alone(instruction))
     out = DATA + 64 + inputs.nbytes + 64
     head = np.array([count, out, *[0] * 6], np.uint64).tobytes()
     segments = [
@@ -219,7 +226,7 @@ class Campaign:
         if not which:
             return
         rows = self.table(form, operation, cases, which, mode)
-        got = execute(program(form, text, flags), len(which), rows, 24 * len(which), reference)
+        got = execute(program(form, flags), text, len(which), rows, 24 * len(which), reference)
         results = np.array([cases.results[n] for n in which], np.uint64)
         raised = np.array([cases.flags[n] for n in which], np.uint64)
         self.compare(operation, form, how, rows, got.view(np.uint64).reshape(-1, 3), results, raised if flags else None)
@@ -266,7 +273,7 @@ class Campaign:
                 operands = list(cases.operands[n])
                 operands[k] = kind.nan
                 solved.append(operation.oracle(*operands, cases.modes[n]))
-            got = execute(program(form, form.text, True), len(some), rows, 24 * len(some)).view(np.uint64)
+            got = execute(program(form, True), form.text, len(some), rows, 24 * len(some)).view(np.uint64)
             results, raised = (np.array(column, np.uint64) for column in zip(*solved, strict=True))
             self.compare(operation, form, "without a NaN box", rows, got.reshape(-1, 3), results, raised)
 
@@ -295,7 +302,7 @@ class Campaign:
             else:
                 data = values.astype(kind).view(np.uint8)
                 inputs[:, at : at + data.shape[1]] = data
-        got = execute(dense(form, widths), len(blocks), inputs, 512 * len(blocks)).reshape(len(blocks), 512)
+        got = execute(dense(form, widths), form.text, len(blocks), inputs, 512 * len(blocks)).reshape(len(blocks), 512)
         if form.result == "m":
             found = np.unpackbits(got[:, : lanes // 8], axis=1, bitorder="little").astype(np.uint64)
         else:
