@@ -23,7 +23,7 @@ from mtia.tools.verify.xmtia_traps import answer, trials
 
 __all__ = ["CHIPS", "SIZE", "add_arguments", "make", "on_both", "run"]
 
-SIZE = 200_000
+SIZE = 100_000
 CHIPS = ("mtia200", "mtia300")
 BATCH = 400  # cases at most in one program
 SLOW = 200  # one case in so many runs on the reference interpreter too

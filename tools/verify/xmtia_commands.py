@@ -8,7 +8,8 @@ from mtia.isa.chip import Chip
 from mtia.isa.xmtia.codes import DType, Flag, Space
 from mtia.tools.verify.function_oracles import LUT_BASES
 from mtia.tools.verify.xmtia_cases import Batch, Tile
-from mtia.tools.verify.xmtia_statements import BINARY, NONLINEAR, PAIRS, REDUCED, TERNARY, UNARY, dpe_rate
+from mtia.tools.verify.xmtia_simd import BINARY, NONLINEAR, REDUCED, TERNARY, UNARY
+from mtia.tools.verify.xmtia_statements import PAIRS, dpe_rate
 from mtia.tools.verify.xmtia_values import FLOATS, INTEGERS, has_type
 
 __all__ = ["CASES"]

@@ -16,7 +16,8 @@ from mtia.isa import table
 from mtia.isa.chip import Chip
 from mtia.isa.xmtia.codes import Cause, DType, Form, Info, Space
 from mtia.runtime.machine.memory import DRAM_BASE, LS_BASE
-from mtia.tools.verify.xmtia_statements import STATEMENTS, Operand, accumulates, need
+from mtia.tools.verify.xmtia_operands import Operand, need
+from mtia.tools.verify.xmtia_statements import STATEMENTS, accumulates
 from mtia.tools.verify.xmtia_values import Array, as_i64, width_of
 
 __all__ = ["CONTROL", "Hart", "Pe", "Register", "statements"]

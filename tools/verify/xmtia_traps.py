@@ -15,7 +15,8 @@ from mtia.isa.xmtia.codes import Cause, DType, Flag, Form, Space
 from mtia.runtime.machine.memory import DRAM_BASE
 from mtia.tools.verify.unit_programs import DATA, Script, run, set_tile
 from mtia.tools.verify.xmtia_model import TRANSFERS, Hart, Pe
-from mtia.tools.verify.xmtia_statements import STATEMENTS, Refused, dpe_rate
+from mtia.tools.verify.xmtia_operands import Refused
+from mtia.tools.verify.xmtia_statements import STATEMENTS, dpe_rate
 
 __all__ = ["Wrong", "answer", "trials"]
 
