@@ -151,24 +151,24 @@ def test_refresh(rig: Rig) -> None:
         assert took(chip, rig.commands(FI_IN)[0]) == ceil(missed(chip, address) + away)
 
 
-def test_one_hot_channel(native: Rig) -> None:
+def test_one_hot_channel(calm: Rig) -> None:
     """Lines of different rows in one channel leave at the rate of its bus: its banks work side by side."""
-    chip = native.chip
+    chip = calm.chip
     per, pes = 4, 16
     count = chip.dram.interleave_bytes // chip.noc.line_bytes
     places = list(islice(pieces(chip, 5, BASE), per * pes))
     scripts = {(pe, 0): transfer(256, places[pe::pes]) for pe in range(pes)}
-    assert native.run(scripts) == ENDED
-    first = min(c.issued for pe in range(pes) for c in native.commands(FI_IN, pe))
+    assert calm.run(scripts) == ENDED
+    first = min(c.issued for pe in range(pes) for c in calm.commands(FI_IN, pe))
     least = (count * per * pes - 1) * dram_ticks(chip) / TICKS + chip.dram.latency + chip.sram.latency
     ways = [way(chip, pe, bank) for pe in range(pes) for bank in range(chip.sram.banks)]
     start = first + chip.cp.dispatch + chip.fi.start
-    assert start + least + 2 * min(ways) <= native.cycles <= start + least + 2 * max(ways) + chip.dram.row_miss + 2
+    assert start + least + 2 * min(ways) <= calm.cycles <= start + least + 2 * max(ways) + chip.dram.row_miss + 2
 
 
-def test_one_hot_bank(native: Rig) -> None:
+def test_one_hot_bank(calm: Rig) -> None:
     """Every piece is in another row of one bank: each opens its row."""
-    chip = native.chip
+    chip = calm.chip
     count = chip.dram.interleave_bytes // chip.noc.line_bytes
     channel, bank, _ = dram_place(chip, BASE)
     rows: dict[int, int] = {}
@@ -178,27 +178,27 @@ def test_one_hot_bank(native: Rig) -> None:
             rows.setdefault(row, address)
         if len(rows) == 20:
             break
-    assert native.run({(0, 0): transfer(256, list(rows.values()))}) == ENDED
-    seen = native.commands(FI_IN)
+    assert calm.run({(0, 0): transfer(256, list(rows.values()))}) == ENDED
+    seen = calm.commands(FI_IN)
     each = chip.dram.row_miss * TICKS + count * dram_ticks(chip)
     least = (20 * each - dram_ticks(chip)) / TICKS + chip.dram.latency + chip.sram.latency
     ways = [way(chip, 0, b) for b in range(chip.sram.banks)]
     start = seen[0].issued + chip.cp.dispatch + chip.fi.start
-    assert start + least + 2 * min(ways) <= native.cycles <= start + least + 2 * max(ways) + 2
-    assert native.host.machine.row_misses == 20
+    assert start + least + 2 * min(ways) <= calm.cycles <= start + least + 2 * max(ways) + 2
+    assert calm.host.machine.row_misses == 20
 
 
-def test_one_hot_sram_bank(native: Rig) -> None:
+def test_one_hot_sram_bank(calm: Rig) -> None:
     """All PEs read different lines of one bank of the scratch memory: it passes one after another."""
-    chip = native.chip
+    chip = calm.chip
     lines = (a for a in range(LLS_BASE, LLS_BASE + (1 << 22), 64) if bank_of(chip, a) == 2)
     per = 8
     scripts = {(pe, 0): transfer(64, list(islice(lines, per))) for pe in range(chip.pes)}
-    assert native.run(scripts) == ENDED
+    assert calm.run(scripts) == ENDED
     ways = [way(chip, pe, 2) for pe in range(chip.pes)]
-    start = native.commands(FI_IN)[0].issued + chip.cp.dispatch + chip.fi.start
+    start = calm.commands(FI_IN)[0].issued + chip.cp.dispatch + chip.fi.start
     busy = (per * chip.pes - 1) * bank_ticks(chip) / TICKS + chip.sram.latency
-    assert start + busy + 2 * min(ways) <= native.cycles <= start + busy + 2 * max(ways) + 1
+    assert start + busy + 2 * min(ways) <= calm.cycles <= start + busy + 2 * max(ways) + 1
 
 
 def test_one_engine_against_all_others(native: Rig) -> None:
@@ -244,29 +244,29 @@ def test_write_back_of_one_block(calm: Rig) -> None:
     assert m.dram_writes == lines * line
 
 
-def test_writes_are_collected(native: Rig) -> None:
+def test_writes_are_collected(calm: Rig) -> None:
     """A channel turns once for `write_lines` lines, for half as many when it is idle, and once for the rest."""
-    chip = native.chip
+    chip = calm.chip
     count = chip.dram.interleave_bytes // chip.noc.line_bytes
     places = list(islice(pieces(chip, 3, BASE), 47))
-    assert native.run({(0, 0): transfer(256, places, "xm.dma.out")}) == ENDED
-    end = native.engine.call("flush_llc", native.host.machine, native.cycles)
+    assert calm.run({(0, 0): transfer(256, places, "xm.dma.out")}) == ENDED
+    end = calm.engine.call("flush_llc", calm.host.machine, calm.cycles)
     left, turns = count * 47 - chip.dram.write_lines // 2, 1
     turns += ceil(left / chip.dram.write_lines)
     busy = count * 47 * dram_ticks(chip) / TICKS + turns * chip.dram.turnaround
-    assert end == native.cycles + ceil(busy)
+    assert end == calm.cycles + ceil(busy)
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_whole_blocks_drain(native: Rig, whole: bool) -> None:
+def test_whole_blocks_drain(calm: Rig, whole: bool) -> None:
     """A block that has been written whole goes to quiet channels at once and stays as a clean one; others wait."""
-    chip = native.chip
+    chip = calm.chip
     size = chip.sram.block_lines * chip.noc.line_bytes - (0 if whole else chip.noc.line_bytes)
-    assert native.run({(0, 0): transfer(size, [BASE, BASE], "xm.dma.out", wait=True)}) == ENDED
-    m = native.host.machine
-    end = native.engine.call("flush_llc", m, native.cycles)
+    assert calm.run({(0, 0): transfer(size, [BASE, BASE], "xm.dma.out", wait=True)}) == ENDED
+    m = calm.host.machine
+    end = calm.engine.call("flush_llc", m, calm.cycles)
     assert (m.dram_writes, m.evictions) == (size * (2 if whole else 1), 0)
-    assert end > native.cycles
+    assert end > calm.cycles
 
 
 def test_prefetch(calm: Rig) -> None:

@@ -35,9 +35,10 @@ def scattered(lines: list[int], name: str, table: int) -> Script:
     return s.do(name, **fields)
 
 
-def test_port_of_a_crossbar() -> None:
+@pytest.mark.parametrize("interpreter", ["reference", "fast"])
+def test_port_of_a_crossbar(interpreter: str) -> None:
     """A PE of a crossbar gets a line through its port every `line / link` clocks, however fast its engine asks."""
-    rig = Rig("fast", "mtia200", changed={"fi": {"read_bytes_per_clk": 128}})
+    rig = Rig(interpreter, "mtia200", changed={"fi": {"read_bytes_per_clk": 128}})
     chip, size = rig.chip, 2048
     assert rig.run({(0, 0): read(size, LLS_BASE)}) == ENDED
     (seen,) = rig.commands(FI_IN)
@@ -47,9 +48,10 @@ def test_port_of_a_crossbar() -> None:
     assert seen.finished - seen.issued - chip.cp.dispatch - chip.fi.start == last + trip
 
 
-def test_way_of_a_mesh() -> None:
+@pytest.mark.parametrize("interpreter", ["reference", "fast"])
+def test_way_of_a_mesh(interpreter: str) -> None:
     """Every PE reads one line of every bank; its time is the routers between them, X and then Y."""
-    rig = Rig("fast", "mtia300")
+    rig = Rig(interpreter, "mtia300")
     chip = rig.chip
     lines = {bank_of(chip, LLS_BASE + n * 64): LLS_BASE + n * 64 for n in range(4 * chip.sram.banks)}
     assert len(lines) == chip.sram.banks
