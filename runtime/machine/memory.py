@@ -35,7 +35,7 @@ def write_back(m: Ptr[Machine], block_number: u64, dirty: u16, at: u64) -> None:
             dram_write(m, (first + u64(i)) << u64(m.line_shift), lines, at)
             for k in range(i, i + m.piece_lines):
                 if (u32(dirty) >> k) & 1 == 1:
-                    book_bank(m, first + u64(k), at)
+                    book_bank(m, (u64(DRAM_BASE) >> u64(m.line_shift)) + first + u64(k), at)
         i += m.piece_lines
 
 

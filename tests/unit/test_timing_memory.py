@@ -10,7 +10,7 @@ import pytest
 from machine_rig import Rig, Script, Times
 from mtia.isa.chip import Chip
 from mtia.runtime.machine.memory import DRAM_BASE, LLS_BASE
-from mtia.runtime.machine.state import ENDED, FI_IN, FI_OUT
+from mtia.runtime.machine.state import ENDED, FI_IN, FI_OUT, SE
 from timing_rules import TICKS, bank_of, bank_ticks, dram_place, dram_ticks, fi_ticks, pieces, way
 
 BOTH = [(interpreter, chip) for interpreter in ("reference", "fast") for chip in ("mtia200", "mtia300")]
@@ -344,3 +344,67 @@ def test_turns_of_the_engines(interpreter: str, turn: int) -> None:
     trip = 2 * way(chip, 0, 0) + chip.sram.latency
     before = (count - 1, 2 * count - 1) if turn >= count else (2 * count - 2, 2 * count - 1)
     assert took_by == [ceil(trip + n * bank_ticks(chip) / TICKS) for n in before]
+
+
+def test_refresh_closes_the_row(rig: Rig) -> None:
+    """A line of a row that was open before a refresh opens it again."""
+    chip = rig.chip
+    address = next(a for a in pieces(chip, 0, BASE) if dram_place(chip, a)[1] == 0)
+    due = chip.dram.refresh_interval // chip.dram.banks  # of bank 0
+    s = transfer(64, [address])
+    for _ in range(due + chip.dram.refresh):
+        s.do("xm.td.inc", 0, td=1)
+    s.do("xm.gd.addr", address + 64, gd=1).do("xm.dma.in", d=0, gd=1)
+    assert rig.run({(0, 0): s}) == ENDED
+    assert took(chip, rig.commands(FI_IN)[1]) == missed(chip, address + 64)
+    assert rig.host.machine.row_misses == 2
+
+
+def test_a_row_opens_beside_the_bus(calm: Rig) -> None:
+    """A line that opens a row while its bus is busy with others leaves as soon as they have gone."""
+    chip, late, last_pe = calm.chip, 40, 8
+    count = 24 * chip.dram.interleave_bytes // chip.noc.line_bytes
+    places = list(islice(pieces(chip, 0, BASE), 24))
+    open_banks = {dram_place(chip, a)[1] for a in places}
+    other = next(a for a in pieces(chip, 0, places[-1] + 256) if dram_place(chip, a)[1] not in open_banks)
+    scripts = {(pe, 0): transfer(256, places[pe::6]) for pe in range(6)}
+    scripts[last_pe, 0] = transfer(64, [other], pad=late)
+    assert calm.run(scripts) == ENDED
+    begin = calm.commands(FI_IN)[0].issued + chip.cp.dispatch + chip.fi.start
+    ways = [way(chip, pe, b) for pe in range(6) for b in range(chip.sram.banks)]
+    back = chip.dram.latency + chip.sram.latency + way(chip, last_pe, bank_of(chip, other))
+    busy = count * dram_ticks(chip) / TICKS
+    assert busy > late + chip.dram.row_miss, "the row is open before the bus is free"
+    (seen,) = calm.commands(FI_IN, last_pe)
+    assert begin + min(ways) + busy + back <= seen.finished <= begin + max(ways) + busy + back + 1
+
+
+def test_a_write_back_reads_the_banks(calm: Rig) -> None:
+    """Each dirty line is read out of its bank."""
+    chip = calm.chip
+    lines = chip.sram.block_lines - 1
+    assert calm.run({(0, 0): transfer(lines * chip.noc.line_bytes, [BASE], "xm.dma.out")}) == ENDED
+    later = calm.cycles + 1000
+    calm.engine.call("flush_llc", calm.host.machine, later)
+    free = np.frombuffer(calm.host.regions["banks"].bytes(0, 8 * chip.sram.banks), np.uint64)
+    written = {bank_of(chip, BASE + n * chip.noc.line_bytes) for n in range(lines)}
+    assert {int(bank) for bank in np.flatnonzero(free >= later * TICKS)} == written
+    assert set(free[sorted(written)].tolist()) == {later * TICKS + bank_ticks(chip)}
+
+
+@pytest.mark.parametrize("interpreter", ["reference", "fast"])
+def test_transfers_pass_local_memory(interpreter: str) -> None:
+    """A DMA's bytes are booked in local memory when its last line has been asked for; units come after them."""
+    rig = Rig(interpreter, "mtia200", changed={"ls": {"bytes_per_clk": 64}})
+    chip, size = rig.chip, 1930
+    s = transfer(size, [LLS_BASE]).cb(1, 65536, 8192, 2).local(4, 1, (16, 32)).local(5, 1, (16, 32), slot=1)
+    for _ in range(chip.fi.start):
+        s.do("xm.td.inc", 0, td=1)
+    s.do("xm.se.neg", d=4, a=5)
+    assert rig.run({(0, 0): s}) == ENDED
+    (read,), (neg,) = rig.commands(FI_IN), rig.commands(SE)
+    booked = read.issued + chip.cp.dispatch + chip.fi.start
+    assert size // chip.noc.line_bytes < chip.fi.turn, "all lines are asked for in one turn"
+    assert neg.started > booked
+    passed = max(booked + ceil(size / 64), neg.started) + ceil(2 * 16 * 32 * 4 / 64)
+    assert neg.finished == passed
