@@ -15,7 +15,7 @@ from . import hart, hart_program
 from .engine import Fast, Interpreter, Reference
 from .host import Host, Region
 
-__all__ = ["decoded", "functions", "handler_address", "make_machine", "operations", "prepare"]
+__all__ = ["decoded", "functions", "handler_address", "interpreter", "make_machine", "operations", "prepare"]
 
 
 @functools.cache
@@ -46,17 +46,18 @@ def operations() -> bytes:
 
 
 @functools.cache
-def _engine(interpreter: str) -> Interpreter:
-    if interpreter == "fast":
+def interpreter(name: str) -> Interpreter:
+    """The interpreter of that name, made once."""
+    if name == "fast":
         return Fast(functions, "machine")
-    if interpreter == "reference":
+    if name == "reference":
         return Reference(functions())
-    raise UserError(f"unknown interpreter '{interpreter}'; accepted: fast, reference")
+    raise UserError(f"unknown interpreter '{name}'; accepted: fast, reference")
 
 
 def prepare() -> None:
     """Compile all of the machine's native code into the user's cache, where it is not there yet."""
-    _engine("fast")
+    interpreter("fast")
     hart.native().load()
 
 
@@ -73,9 +74,9 @@ def decoded(text: bytes, base: int, chip: Chip, interpreter: str, vector: bool) 
     return hart_program.Program(text, base, chip, hart.reference_address, vector)
 
 
-def make_machine(chip: Chip, interpreter: str, dram: Region | None = None) -> Host:
+def make_machine(chip: Chip, name: str, dram: Region | None = None) -> Host:
     """A machine that is ready to start harts."""
-    engine = _engine(interpreter)
+    engine = interpreter(name)
     host = Host(chip, engine, dram)
     host.set_ops(engine.keep("ops", operations), engine.addresses())
     host.machine.run_hart = engine.address("run_program")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtia.tools.bench import strict
+from mtia.tools.bench import scale, strict
 from mtia.tools.bench.common import Row
 
 if TYPE_CHECKING:
@@ -151,3 +151,4 @@ def rows(target: str = "mtia200", repeats: int = 0, only: str = "") -> Iterator[
         yield from strict.rows(target, repeats)
     if only in "memory":
         yield _memory_row(target)
+    yield from scale.rows(target, repeats, only)

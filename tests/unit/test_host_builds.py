@@ -1,0 +1,70 @@
+"""Native code for other hosts: the same bits from every build."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mtia.tools.bench.scale import OLD_HOST
+
+# Products of random tiles with special values, odd sizes and turned operands; prints a digest of all results.
+_PRODUCTS = """
+import hashlib, ml_dtypes, numpy as np, sys
+from mtia.isa.lang import build
+from mtia.isa.xmtia import matmul
+from mtia.isa.xmtia.codes import DType, Space
+import xmtia_support as support
+library = build({"mma": matmul.mma}, "host-builds-test")
+rng, digest = np.random.default_rng(7), hashlib.sha256()
+for kind in (np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn):
+    for rows, cols, depth in ((9, 33, 17), (64, 64, 130), (1, 5, 3)):
+        for turned in (False, True):
+            a = support.random(rng, (rows, depth), kind)
+            b = support.random(rng, (cols, depth) if turned else (depth, cols), kind)
+            acc = support.random(rng, (rows, cols), np.float32)
+            items = (support.Tile(acc, space=Space.RE), a, b.T if turned else b)
+            kept = acc.copy()
+            chip = support.chip_memory("mtia300")
+            cause = library.call("mma", chip, support.operands(items))
+            if len(sys.argv) > 1 and rows < 64 and cause == 0:
+                again = kept.copy()
+                matmul.mma(chip, support.operands((support.Tile(again, space=Space.RE), *items[1:])))
+                assert support.equal_bits(acc, again), (kind, rows)
+            acc[np.isnan(acc)] = np.nan
+            digest.update(bytes([cause]) + acc.tobytes())
+print(digest.hexdigest())
+"""
+
+
+def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(Path(__file__).parent), *(path for path in sys.path if path)])
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+    )  # fmt: skip
+
+
+def flags() -> set[str]:
+    """The features of this host's processor as Linux names them."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    return set(next((line.split(":")[1].split() for line in text.splitlines() if line.startswith("flags")), []))
+
+
+@pytest.fixture(scope="module")
+def own() -> str:
+    """The digest of the build for this host, which is checked against the reference."""
+    done = run(_PRODUCTS, "reference")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(not {"avx2", "fma", "f16c"} <= flags(), reason="the host has no AVX2, FMA and F16C")
+@pytest.mark.parametrize("cpu", [OLD_HOST, "x86-64-v2"])
+def test_products_have_the_same_bits_on_older_hosts(cpu: str, own: str) -> None:
+    """Without AVX-512, and without FMA and conversions of half precision."""
+    old = run(_PRODUCTS, MTIAC_HOST_CPU=cpu)
+    assert old.returncode == 0, old.stderr
+    assert own == old.stdout
