@@ -16,32 +16,44 @@ import hashlib, ml_dtypes, numpy as np, sys
 from mtia.isa.lang import build
 from mtia.isa.xmtia import matmul
 from mtia.isa.xmtia.codes import DType, Space
-import xmtia_support as support
+from mtia.isa.chip import load_chip
+from mtia.isa.xmtia.state import ChipParams, Operand, fill_chip_params
 def values(rng, shape, kind):
     made = rng.standard_normal(shape).astype(np.float32)
     special = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1, -1, 1e-40, 6e-8, 7e4], np.float32)
     places = rng.random(shape) < 0.1
     return np.where(places, rng.choice(special, shape), made).astype(kind)
 
+def operands(*items):
+    memory = Operand.alloc(len(items))
+    for place, (array, code, space) in enumerate(items):
+        o = Operand.view(memory.addr + place * Operand.size)
+        o.dtype, o.space, o.ptr = int(code), int(space), array.ctypes.data
+        (o.rows, o.cols), (o.rstride, o.cstride) = array.shape, array.strides
+    return memory
+
+chip = ChipParams.alloc()
+fill_chip_params(ChipParams.view(chip.addr), load_chip("mtia300"))
 library = build({"mma": matmul.mma}, "host-builds-test")
 rng, digest = np.random.default_rng(7), hashlib.sha256()
-for kind in (np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn):
+kinds = {DType.F16: np.float16, DType.BF16: ml_dtypes.bfloat16, DType.E4M3: ml_dtypes.float8_e4m3fn}
+for code, kind in kinds.items():
     for rows, cols, depth in ((9, 33, 17), (64, 64, 130), (1, 5, 3)):
         for turned in (False, True):
             a = values(rng, (rows, depth), kind)
             b = values(rng, (cols, depth) if turned else (depth, cols), kind)
             acc = values(rng, (rows, cols), np.float32)
-            items = (support.Tile(acc, space=Space.RE), a, b.T if turned else b)
+            sources = (a, code, Space.LS), (b.T if turned else b, code, Space.LS)
             kept = acc.copy()
-            chip = support.chip_memory("mtia300")
-            cause = library.call("mma", chip, support.operands(items))
-            if len(sys.argv) > 1 and rows < 64 and cause == 0:
+            cause = library.call("mma", chip, operands((acc, DType.F32, Space.RE), *sources))
+            assert cause == 0
+            if len(sys.argv) > 1 and rows < 64:
                 again = kept.copy()
-                matmul.mma(chip, support.operands((support.Tile(again, space=Space.RE), *items[1:])))
+                matmul.mma(chip, operands((again, DType.F32, Space.RE), *sources))
                 same = (acc.view(np.uint32) == again.view(np.uint32)) | (np.isnan(acc) & np.isnan(again))
                 assert same.all(), (kind, rows)
             acc[np.isnan(acc)] = np.nan
-            digest.update(bytes([cause]) + acc.tobytes())
+            digest.update(acc.tobytes())
 print(digest.hexdigest())
 """
 
