@@ -18,6 +18,10 @@ def test_the_corpus() -> None:
     assert report.size >= 200
 
 
+def test_a_sample_on_the_reference() -> None:
+    assert not strict.run(2, 12, lambda done, total: None, interpreter="reference").failures
+
+
 def test_the_corpus_has_every_check_and_names_differ() -> None:
     programs = corpus()
     assert max(Counter(program.name for program in programs).values()) == 1

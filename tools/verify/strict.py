@@ -26,9 +26,10 @@ _FILE = "p.s"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the campaign's own options."""
     parser.add_argument("--only", default="", metavar="TEXT", help="programs whose name contains this")
+    parser.add_argument("--interpreter", choices=("fast", "reference"), default="fast", help="of the machine")
 
 
-def run(seed: int, size: int, progress: Progress, only: str = "") -> Report:
+def run(seed: int, size: int, progress: Progress, only: str = "", interpreter: str = "fast") -> Report:
     """Run all programs of the corpus, or `size` of them in an order that the seed gives."""
     programs = [program for program in corpus() if only in program.name]
     if size:
@@ -40,7 +41,7 @@ def run(seed: int, size: int, progress: Progress, only: str = "") -> Report:
     for done, program in enumerate(programs):
         faulty = program.cause is not None
         report.counts["faulty programs" if faulty else "sound programs"] += 1
-        wrong = _wrong(program, _launch(device, program))
+        wrong = _wrong(program, _launch(device, program, interpreter))
         if wrong:
             report.counts["missed" if faulty else "false alarms"] += 1
             report.failures.append(f"{program.name}: {wrong}")
@@ -48,13 +49,13 @@ def run(seed: int, size: int, progress: Progress, only: str = "") -> Report:
     return report
 
 
-def _launch(device: Device, program: Strict) -> LaunchResult:
+def _launch(device: Device, program: Strict, interpreter: str) -> LaunchResult:
     """Run a program on two buffers, of which the host has written the first."""
     text = assemble_program(program.text, _FILE, ["*u8", "*u8"], None, program.cores)
     second, guard, first = device.alloc(BUFFER), device.alloc(4096), device.copy_in(np.zeros(BUFFER, np.uint8))
     device.free(guard)
     try:
-        return launch(device, text, (program.pes,), [first, second], limit=LIMIT)
+        return launch(device, text, (program.pes,), [first, second], limit=LIMIT, interpreter=interpreter)
     finally:
         device.free(first)
         device.free(second)
