@@ -62,17 +62,16 @@ def _of_launch(launch: Launch) -> list[str]:
     """Sentences about one launch: its roof, its start, its spread over the PEs."""
     profile, chip = launch.profile, launch.profile.chip
     roof, percent = launch.roof()
+    memory, used = launch.top.shares["DRAM"], 100 * roofs(chip, profile.counters)["DRAM"] / max(profile.cycles, 1)
+    begin = int(profile.alive[:, :, 0].min(initial=profile.cycles))
+    short = begin / max(profile.cycles, 1) >= MUCH
     found = []
     if percent >= BOUND:
         found.append(f"{roof}-bound: {percent:.0f} % of {_capacity(launch, roof)}")
-    elif (memory := launch.top.shares["DRAM"]) >= MUCH and roof != "DRAM":
-        used = 100 * roofs(chip, profile.counters)["DRAM"] / max(profile.cycles, 1)
-        text = f"PEs wait for DRAM in {100 * memory:.0f} % of their cycles; {used:.0f} % of its bandwidth is used"
-        found.append(text)
     elif memory >= MUCH:
+        advice = "" if short or used >= BOUND else ": more loads in flight or larger blocks would use more of it"
         found.append(
-            f"PEs wait for DRAM in {100 * memory:.0f} % of their cycles, but only {percent:.0f} % of its bandwidth is "
-            "used: more loads in flight would help (--num-stages, --cb-multiplier, larger blocks)"
+            f"PEs wait for DRAM in {100 * memory:.0f} % of their cycles, {used:.0f} % of its bandwidth is used{advice}"
         )
     if launch.top.shares["NoC"] >= MUCH:
         part = 100 * launch.top.shares["NoC"]
@@ -82,9 +81,8 @@ def _of_launch(launch: Launch) -> list[str]:
         )
     if (used := profile.counters["pes_used"]) < chip.pes:
         found.append(f"{used} of {chip.pes} PEs have a program: a larger grid would use the others")
-    start = chip.launch.first / max(profile.cycles, 1)
-    if start >= MUCH:
-        found.append(f"the launch itself takes {chip.launch.first} of {profile.cycles} cycles")
+    if short:
+        found.append(f"the launch itself takes {begin} of {profile.cycles} cycles")
     ended = profile.alive[:, :, 1].max(axis=1)
     spread = (int(ended.max()) - int(np.median(ended))) / max(profile.cycles, 1)
     if spread >= MUCH:

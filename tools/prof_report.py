@@ -162,7 +162,7 @@ def print_text(launches: Sequence[Launch], hints: Sequence[str]) -> None:
         used = launches[0].profile.counters["pes_used"]
         console.print(f"roof         {roof}, {percent:.1f} % of it reached; {used} of {chip.pes} PEs used")
     for hint in hints:
-        console.print(f"hint         {hint}")
+        console.print(f"hint         {hint}", soft_wrap=True)
     if len(launches) > 1:
         console.print(_layers(launches))
     console.print(_top_down(launches))

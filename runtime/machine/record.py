@@ -10,7 +10,7 @@ from mtia.isa.lang import Ptr, addr, fn, memcpy, u8, u16, u32, u64
 
 from .state import CHANNELS, TRAFFIC, Command, Engine, Machine, Pe
 
-MARGIN = 1024  # records that one event may leave at most, with room to spare
+MARGIN = 1 << 14  # more records than one event leaves: a barrier wakes two harts on each of 64 × 64 PEs at most
 DRAIN = 2  # `Machine.stop`: a buffer is nearly full
 ROOM = 1 << 16  # records of a buffer
 

@@ -12,6 +12,7 @@ import pytest
 from mtia.runtime.device import Device
 from mtia.runtime.launch import LaunchResult, launch
 from mtia.runtime.machine import host as machine_host
+from mtia.runtime.machine.record import MARGIN
 from mtia.runtime.machine.state import (
     DPE,
     FI_IN,
@@ -110,7 +111,7 @@ def test_the_reference_leaves_the_same_profile() -> None:
 def test_small_buffers_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine stops whenever a buffer is nearly full, and goes on as if it had not."""
     whole = recorded("matmul")[1]
-    monkeypatch.setattr(machine_host, "ROOM", 1030)
+    monkeypatch.setattr(machine_host, "ROOM", MARGIN + 6)
     recorder = Recorder()
     assert matmul(recorder).cycles == whole.cycles
     assert len(recorder._chunks["spans"]) > 10
@@ -260,7 +261,7 @@ def test_the_page_has_the_rules() -> None:
 def by_hand() -> Profile:
     """One PE with two harts for 1000 cycles: see `test_categories_by_hand`."""
     like = recorded("add_one")[1].of_pe(0)
-    spans = np.zeros(11, like.spans.dtype)
+    spans: Any = np.zeros(11, like.spans.dtype)
     rows = [  # track, kind, start, end
         (DPE, S_DEPENDENCY, 140, 200), (DPE, S_BUSY, 200, 300), (DPE, S_DEPENDENCY, 300, 340), (DPE, S_BUSY, 340, 400),
         (SE, S_BUSY, 300, 330), (FI_IN, S_BUSY, 120, 160), (FI_IN, S_MEMORY, 160, 200), (FI_OUT, S_BUSY, 500, 520),
@@ -268,7 +269,7 @@ def by_hand() -> Profile:
     ]  # fmt: skip
     for place, name in enumerate(("track", "kind", "start", "end")):
         spans[name] = [row[place] for row in rows]
-    commands = np.zeros(5, like.commands.dtype)
+    commands: Any = np.zeros(5, like.commands.dtype)
     for place, name in enumerate(("unit", "start", "end", "slowed", "lines", "llc_misses")):
         commands[name] = [
             row[place]
