@@ -8,7 +8,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-__all__ = ["FIRST", "LAST", "example", "main"]
+__all__ = ["FIRST", "LAST", "PAGE", "SHOWN", "command", "example", "main"]
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "profiling.md"
 FIRST = "<!-- example: written by python -m mtia.tools.prof_example -->"
@@ -23,7 +23,8 @@ _NUMBERS = " ".join(
     for name, value in (("M", SIZE), ("N", SIZE), ("K", SIZE), ("stride_am", SIZE), ("stride_ak", 1),
                         ("stride_bk", SIZE), ("stride_bn", 1), ("stride_cm", SIZE), ("stride_cn", 1))
 )  # fmt: skip
-_SHOWN = (
+# What is said, and the command: name, side of the blocks, options, how much of the output is shown.
+SHOWN = (
     (
         "A product of 1024 × 1024 matrices in fp16 with its operands in the shared SRAM, in blocks of 32 × 32 × 32:",
         "prof", 32, "--state llc", None,
@@ -70,7 +71,7 @@ def output(line: str, until: str | None) -> str:
 def example() -> str:
     """The example in Markdown."""
     parts = []
-    for said, name, block, options, until in _SHOWN:
+    for said, name, block, options, until in SHOWN:
         line = command(name, block, options)
         parts.append(f"{said}\n\n```sh\n{line}\n```\n\n```\n{output(line, until)}\n```\n")
     return "\n".join(parts)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mtia.isa.chip import load_chip
-from mtia.tools import cli
+from mtia.tools import cli, prof_example
 from mtia.tools.prof_report import Launch
 from mtia.tools.prof_roofline import ceilings, points, slopes
 from test_cli import KERNEL, SIGNATURE
@@ -138,3 +138,11 @@ def test_roofs_and_points_by_hand() -> None:
     for name, value in intensity.items():
         assert rate <= slopes(chip)[name] * value * (1 + 1e-9)
     assert np.isfinite(list(intensity.values())).all()
+
+
+def test_the_page_has_the_example() -> None:
+    """Its figures come from `python -m mtia.tools.prof_example`, which runs these commands."""
+    page = prof_example.PAGE.read_text()
+    shown = page.split(prof_example.FIRST)[1].split(prof_example.LAST)[0]
+    for said, name, block, options, _ in prof_example.SHOWN:
+        assert said in shown and prof_example.command(name, block, options) in shown
