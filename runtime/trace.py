@@ -38,7 +38,7 @@ __all__ = ["CHIP", "write"]
 
 CHIP = 1_000_000  # process of the chip's counters
 TRACKS = 32  # of a unit or hart at most: its own and one for each command in flight
-DRAIN_LEVEL = 4  # of gzip: higher ones take longer than all the rest
+LEVEL = 4  # of gzip: higher ones take longer than all the rest
 _CHUNK = 1 << 14  # events formatted at once
 Array = np.ndarray[Any, Any]
 
@@ -85,7 +85,7 @@ def _opened(path: Path) -> Iterator[IO[str]]:
     """A text file that is there whole or not at all."""
     part = path.with_name(f".{path.name}.part")
     try:
-        with gzip.open(part, "wt", DRAIN_LEVEL) if path.suffix == ".gz" else open(part, "w") as file:
+        with gzip.open(part, "wt", LEVEL) if path.suffix == ".gz" else open(part, "w") as file:
             yield file
         part.replace(path)
     except OSError as problem:
