@@ -173,8 +173,9 @@ def resolve(
     o.space = 0
     command.wait[k].kind = P_NONE
     command.wait[k].cb = 32
-    if td.form != GLOBAL and u64(td.rows) * u64(td.cols) > MAX_ELEMENTS:
-        return fault(addr(m.trap), SHAPE, u64(td.rows) * u64(td.cols), u64(MAX_ELEMENTS), u32(TOO_MANY))
+    elements = u64(max(td.rows, u32(1))) * u64(max(td.cols, u32(1)))  # an empty tile has no more rows or columns either
+    if td.form != GLOBAL and elements > MAX_ELEMENTS:
+        return fault(addr(m.trap), SHAPE, elements, u64(MAX_ELEMENTS), u32(TOO_MANY))
     if remote == MUST_BE_GLOBAL and td.form != GLOBAL:
         return fault(addr(m.trap), FORM, u64(td.form), u64(GLOBAL), k)
     if td.form == LOCAL:

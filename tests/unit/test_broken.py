@@ -122,3 +122,21 @@ def test_sizes_that_wrap(given: dict[str, object], message: str) -> None:
     device.alloc(4096)
     found = launch(device, assemble_program(text, "k.s"), (1,), [], limit=100_000).trap
     assert found is not None and message in found.message
+
+
+@pytest.mark.parametrize("shape", [1 << 20 << 32, 1 << 20])
+def test_empty_tiles_are_not_looked_at(shape: int) -> None:
+    """No rows of a million columns, a million rows of none, at any offset: nothing is read or written."""
+    values = {
+        "offset": 1 << 40,
+        "shape": shape,
+        "kind": 1 << 8,
+        "size": 4,
+        "stride": 4,
+        "command": "xm.se.neg td0, td0",
+    }
+    text = WILD.format(**values).replace("li t5, 0x400000040\n  xm.td.shape", "li t5, 0\n  xm.td.shape")
+    launch(Device("mtia200"), assemble_program(text, "k.s"), (1,), [], limit=100_000).check()
+    wider = text.replace(f"li t4, {shape}", f"li t4, {shape * 2}")
+    found = launch(Device("mtia200"), assemble_program(wider, "k.s"), (1,), [], limit=100_000).trap
+    assert found is not None and found.message == "a tile has at most 1048576 elements, not 2097152"
