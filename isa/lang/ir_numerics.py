@@ -9,8 +9,7 @@ from .types import Scalar, Type, VecType
 
 __all__ = ["IRNumerics"]
 
-_FLOATS = {16: "half", 32: "float", 64: "double"}
-_NAN = {"f16": 0x7E00, "bf16": 0x7FC0, "f32": 0x7FF8000000000000, "f64": 0x7FF8000000000000}
+_NAN = {"f16": 0x7E00, "bf16": 0x7FC0, "f32": 0x7FC00000, "f64": 0x7FF8000000000000}
 _INFINITY = {"f16": 0x7C00, "bf16": 0x7F80}
 _MANGLE = {"float": "f32", "double": "f64", "half": "f16"}
 
@@ -98,21 +97,23 @@ class IRNumerics:
         quiet = self.const(kind, "i16", _NAN["bf16"])
         return self.op(f"select {self.of(kind, 'i1')} {nan}, {i16} {quiet}, {i16} {rounded}")
 
-    def canonical(self, kind: Type, value: str) -> str:
-        """A float with every NaN replaced by the canonical one; other types as they are."""
-        if not isinstance(kind, (Scalar, VecType)) or not _scalar(kind).is_float:
-            return value
+    def canonical(self, kind: Scalar | VecType, value: str) -> tuple[str, str]:
+        """The IR type and value of a float's bits, every NaN replaced by the canonical one.
+
+        The choice is between integers: LLVM takes all NaNs for equal, and drops a choice between floats.
+        """
         scalar = _scalar(kind)
         if scalar.width == 16:
             i16 = self.of(kind, "i16")
             size = self.op(f"and {i16} {value}, {self.const(kind, 'i16', 0x7FFF)}")
             nan = self.op(f"icmp ugt {i16} {size}, {self.const(kind, 'i16', _INFINITY[scalar.name])}")
             quiet = self.const(kind, "i16", _NAN[scalar.name])
-            return self.op(f"select {self.of(kind, 'i1')} {nan}, {i16} {quiet}, {i16} {value}")
-        ir = self.widened(kind)
+            return i16, self.op(f"select {self.of(kind, 'i1')} {nan}, {i16} {quiet}, {i16} {value}")
+        ir, integer = self.widened(kind), self.of(kind, f"i{scalar.width}")
         nan = self.op(f"fcmp uno {ir} {value}, {value}")
-        quiet = self.const(kind, _FLOATS[scalar.width], f"0x{_NAN[scalar.name]:016X}")
-        return self.op(f"select {self.of(kind, 'i1')} {nan}, {ir} {quiet}, {ir} {value}")
+        quiet = self.const(kind, f"i{scalar.width}", _NAN[scalar.name])
+        raw = self.op(f"bitcast {ir} {value} to {integer}")
+        return integer, self.op(f"select {self.of(kind, 'i1')} {nan}, {integer} {quiet}, {integer} {raw}")
 
     def float_binary(self, kind: Type, op: str, a: str, b: str) -> str:
         """Sum, difference, product or quotient."""

@@ -7,7 +7,7 @@ widened to f32 for arithmetic. Locals are stack slots that LLVM turns into regis
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from . import numerics
 from . import tree as t
@@ -65,6 +65,11 @@ def module_text(roots: dict[str, Fn], part: str = "all") -> str:
     table = ", ".join(f"ptr @{quoted(symbols[fn.number])}" for fn in roots.values())
     texts.append(f"@{quoted(f'mtia.table.{part}')} = constant [{len(roots)} x ptr] [{table}]")
     return "\n".join([*texts, *sorted(intrinsics)]) + "\n"
+
+
+def is_float(kind: Type) -> TypeGuard[Scalar | VecType]:
+    """Whether a type is a float or a vector of floats."""
+    return (kind.elem if isinstance(kind, VecType) else kind).is_float
 
 
 def quoted(name: str) -> str:
@@ -148,8 +153,10 @@ class _Function(IRNumerics):
         self.store(s.value.type, self.expr(s.value), address)
 
     def store(self, kind: Type, value: str, address: str) -> None:
-        value = self.canonical(kind, value)
-        if kind is boolean:
+        if is_float(kind):
+            integer, value = self.canonical(kind, value)
+            self.line(f"store {integer} {value}, ptr {address}, align 1")
+        elif kind is boolean:
             self.line(f"store i8 {self.op(f'zext i1 {value} to i8')}, ptr {address}, align 1")
         else:
             self.line(f"store {ir_type(kind)} {value}, ptr {address}, align 1")
@@ -308,8 +315,8 @@ class _Function(IRNumerics):
 
     def expr_Bitcast(self, e: t.Bitcast) -> str:
         a, source, target = self.expr(e.a), ir_type(e.a.type), ir_type(e.type)
-        if (e.a.type.elem if isinstance(e.a.type, VecType) else e.a.type).is_float:
-            a = self.canonical(e.a.type, a)
+        if is_float(e.a.type):
+            source, a = self.canonical(e.a.type, a)
         if source == target:
             return a
         name = "inttoptr" if target == "ptr" else "ptrtoint" if source == "ptr" else "bitcast"

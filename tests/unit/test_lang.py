@@ -342,3 +342,22 @@ def test_calls_with_scalars() -> None:
     for a in (0, 3, 2**63, 2**64 - 1, 0x7FF0_0000_0000_0001, 0x1234_5678_9ABC_DEF0):
         for b in (0, 7, 2**63 + 1, 2**64 - 1, 2**64 - 5):
             assert wide(a, b) == library.call("wide", a, b)
+
+
+@fn
+def bits_of_root(a: u32) -> u32:
+    return bits(sqrt(from_bits(f32, a)))
+
+
+@fn
+def store_root(to: Ptr[f64], a: f64) -> None:
+    to[0] = sqrt(a)
+
+
+def test_a_nan_that_the_host_made_is_canonical() -> None:
+    """x86 gives the square root of -1 as a NaN with its sign set, and LLVM takes all NaNs for equal."""
+    library = build([bits_of_root, store_root], "test-lang-nan")
+    assert library.call("bits_of_root", 0xBF800000) == bits_of_root(0xBF800000) == 0x7FC00000
+    memory = Memory(8)
+    library.call("store_root", memory, -1.0)
+    assert int.from_bytes(memory.bytes[:8], "little") == 0x7FF8 << 48
