@@ -33,6 +33,7 @@ from mtia.runtime.machine.state import (
     RING_MASK,
     UNITS,
     WAIT_QUEUE,
+    ring_of,
 )
 from mtia.runtime.profile import Result, watch
 from mtia.runtime.profile_lines import source_text
@@ -149,7 +150,7 @@ class Stepper:
             return
         pe = self._host.pe(self._pe)
         channel = pe.channels[self._hart * UNITS + op.unit]
-        command = channel.ring[(channel.issued - 1) & RING_MASK]
+        command = ring_of(channel)[(channel.issued - 1) & RING_MASK]
         for k in range(command.operands):
             yield _operand(command, k, pe)
 

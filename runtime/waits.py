@@ -29,6 +29,7 @@ from mtia.runtime.machine.state import (
     WAIT_UNITS,
     WAIT_WRITE,
     OpInfo,
+    ring_of,
 )
 
 __all__ = ["Wait", "circle", "summary", "waits"]
@@ -82,7 +83,7 @@ def waits(host: Any, running: bool = False) -> list[Wait]:
         for n in range(HARTS * UNITS):
             channel = pe.channels[n]
             if channel.started != channel.issued:
-                command = channel.ring[channel.started & RING_MASK]
+                command = ring_of(channel)[channel.started & RING_MASK]
                 why, blockers = _command(host, pe, index, n, command)
                 found.append(Wait(Who(index, n // UNITS, n), why, int(command.pc), tuple(blockers)))
     return found

@@ -21,12 +21,15 @@ from .memory import LS_BASE
 from .noc import link_count
 from .record import DRAIN, ROOM
 from .state import (
+    CHANNELS,
     HART_OFF,
     HARTS,
     MAX_OUTSTANDING,
     NEVER,
+    RING,
     WHEEL,
     Block,
+    Command,
     DramBank,
     Event,
     HartControl,
@@ -128,6 +131,7 @@ class Host:
         m.limit = NEVER
         self.ls = self._region("ls", chip.ls.bytes * chip.pes)
         self.acc = self._region("acc", chip.re.bytes * chip.pes)
+        self._rings = self._region("rings", Command.size * RING * CHANNELS * chip.pes)
         self.harts = self._region("harts", Hart.size * HARTS * chip.pes)
         self.pes = np.frombuffer(self.regions["pes"].bytes(0, Pe.size * chip.pes), numpy_type(Pe))
         all_harts = self.regions["harts"].bytes(0, Hart.size * HARTS * chip.pes)
@@ -197,7 +201,8 @@ class Host:
         used = np.flatnonzero((self.pes["harts"]["state"] != HART_OFF).any(axis=1))
         last = int(used[-1]) + 1 if len(used) else 0
         made = last
-        for name, size in (("pes", Pe.size), ("harts", Hart.size * HARTS)):
+        sizes = {"pes": Pe.size, "harts": Hart.size * HARTS, "rings": Command.size * RING * CHANNELS}
+        for name, size in sizes.items():
             region = self.regions[name]
             room = min(-(-last * size // mmap.PAGESIZE) * mmap.PAGESIZE, region.size)
             if room:
@@ -224,6 +229,8 @@ class Host:
         pes["ls"] = self.ls + index * chip.ls.bytes
         pes["acc"] = self.acc + index * chip.re.bytes
         pes["units"]["end"] = NEVER
+        queue = np.arange(CHANNELS * count, dtype=np.uint64).reshape(count, CHANNELS)
+        pes["channels"]["ring"] = self._rings + queue * (Command.size * RING)
         pes["engines"]["window"] = chip.fi.read_lines, chip.fi.write_lines
         harts = pes["harts"]
         number = np.arange(HARTS * count, dtype=np.uint64).reshape(count, HARTS)

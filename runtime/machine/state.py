@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mtia.isa.lang import Array, FnPtr, Ptr, Struct, struct, u8, u16, u32, u64
+from mtia.isa.lang.memory import ArrayView
 from mtia.isa.state import Hart, Insn
 from mtia.isa.xmtia.state import TICKS, ChipParams, CpState, Operand, TileReg
 
@@ -147,13 +150,22 @@ class Command(Struct):
 
 @struct
 class Channel(Struct):
-    """One hart's queue to one unit; sequence numbers start at 1."""
+    """One hart's queue to one unit; sequence numbers start at 1.
+
+    The commands lie elsewhere: a PE's queues are looked at together, and so share few lines of the host's cache.
+    """
 
     issued: u32
     started: u32
     retired: u32
     pad: u32
-    ring: Array[Command, RING]
+    ring: Ptr[Command]  # RING of them
+
+
+def ring_of(channel: Any) -> Any:
+    """The commands of a channel, on the host."""
+    kind: Any = Array[Command, RING]
+    return ArrayView(kind, int(channel.ring))
 
 
 @struct

@@ -20,7 +20,7 @@ from mtia.runtime.machine.engine import Fast, Interpreter, Reference
 from mtia.runtime.machine.host import Host
 from mtia.runtime.machine.library import operations
 from mtia.runtime.machine.memory import DRAM_BASE, flush_llc, warm_llc
-from mtia.runtime.machine.state import AT_COMMAND, AT_EXIT, AT_HORIZON, RING, UNITS, HartControl
+from mtia.runtime.machine.state import AT_COMMAND, AT_EXIT, AT_HORIZON, RING, UNITS, HartControl, ring_of
 
 END = 0xFFFF
 A, B = 10, 11  # registers that carry the values
@@ -163,7 +163,7 @@ class Rig:
     def commands(self, unit: int, pe: int = 0, hart: int = 0) -> list[Times]:
         """When each command that a hart gave to a unit (at most 64, the last ones) was issued, began and ended."""
         channel = self.host.pe(pe).channels[hart * UNITS + unit]
-        ring = [channel.ring[n % RING] for n in range(max(channel.issued - RING, 0), channel.issued)]
+        ring = [ring_of(channel)[n % RING] for n in range(max(channel.issued - RING, 0), channel.issued)]
         return [Times(int(c.issued), int(c.started), int(c.finished)) for c in ring]
 
     @property

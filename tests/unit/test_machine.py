@@ -10,7 +10,7 @@ from machine_rig import Rig, Script
 from mtia.isa import chip as chip_module
 from mtia.runtime.machine.engine import Fast
 from mtia.runtime.machine.memory import flush_llc
-from mtia.runtime.machine.state import ENDED, WAIT_QUEUE
+from mtia.runtime.machine.state import ENDED, WAIT_QUEUE, ring_of
 
 
 @pytest.fixture(scope="module", params=["reference", "fast"])
@@ -152,7 +152,7 @@ def test_read_time_by_hand(rig: Rig) -> None:
         .do("xm.dma.in", d=0, gd=1)
     )
     assert rig.run({(0, 0): s}, [(src, size)]) == ENDED
-    issued = rig.host.pe(0).channels[0].ring[0].issued
+    issued = ring_of(rig.host.pe(0).channels[0])[0].issued
     lines = size // chip.noc.line_bytes
     way = chip.noc.base_latency + chip.noc.hop_latency
     round_trip = 2 * way + chip.sram.latency
