@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from mtia.isa.lang import Fn, Ptr, boolean, fma, fn, from_bits, i64, sqrt, u32, u64, unlikely
+from mtia.isa.lang import Fn, Ptr, boolean, fma, fn, from_bits, i64, select, sqrt, u32, u64, unlikely
 from mtia.isa.lang.types import Scalar
 from mtia.isa.riscv.convert import half_fused
 from mtia.isa.riscv.exact import NV, NX
@@ -136,14 +136,26 @@ def _arithmetic(t: Float, fast: Fn, slow: Fn) -> Fn:
     return meaning
 
 
+def root(t: Float) -> Fn:
+    """The square root of a type's bits, to nearest even. The operand decides on NaN: hosts give theirs a sign."""
+    kind, raw, canonical, nan = t.kind, t.raw, t.canonical, t.form.nan
+
+    @fn
+    def op(a: raw) -> u64:
+        x = from_bits(kind, a)
+        return select(x >= 0, u64(canonical(sqrt(x))), u64(nan))
+
+    return op
+
+
 def _root(t: Float) -> Fn:
-    kind, raw, get, put, canonical, slow = t.kind, t.raw, t.get, t.put, t.canonical, t.exact.sqrt
+    raw, get, put, near, slow = t.raw, t.get, t.put, root(t), t.exact.sqrt
     quiet = quiet_result(t)
 
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
         a = get(h, i.rs1)
-        result = u64(canonical(sqrt(from_bits(kind, raw(a)))))
+        result = near(raw(a))
         if unlikely(careful(h, i)) and not quiet(h, i, result):
             if not valid_rounding(h, i):
                 return ILLEGAL

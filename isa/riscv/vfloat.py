@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from mtia.isa.lang import Fn, Ptr, boolean, fma, fn, from_bits, select, sqrt, u64, unlikely
+from mtia.isa.lang import Fn, Ptr, boolean, fma, fn, from_bits, select, u64, unlikely
 from mtia.isa.riscv.convert import half_fused
 from mtia.isa.riscv.exact import NV
 from mtia.isa.riscv.floats import HALF, Float, careful, flags_of, rounding
-from mtia.isa.riscv.fp import classify
+from mtia.isa.riscv.fp import classify, root
 from mtia.isa.riscv.vconfig import row
 from mtia.isa.riscv.vector import active, by_float, comparison, group, lanewise, scalar, stepwise
 from mtia.isa.riscv.vint import SECOND, formula
@@ -339,11 +339,11 @@ for _name, _high, _forms, _how, _text in (
 
 
 def _root_fast(t: Float) -> Fn:
-    raw, kind, canonical = t.raw, t.kind, t.canonical
+    raw, near = t.raw, root(t)
 
     @fn
     def op(a: raw, b: raw, d: raw) -> raw:
-        return raw(canonical(sqrt(from_bits(kind, a))))
+        return raw(near(a))
 
     return op
 

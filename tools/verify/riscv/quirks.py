@@ -95,12 +95,12 @@ TRAP_QUIRKS: tuple[TrapQuirk, ...] = (
     ),
     TrapQuirk("wfi", "qemu refuses it in user mode, as the specification allows", "no fault", r"wfi", _ILLEGAL, _NONE),
     TrapQuirk(
-        "sc", "qemu does not look at the alignment of a store-conditional that fails anyway", "not repaired",
+        "sc", "qemu does not look at the alignment of a store-conditional that fails anyway", "no change found",
         r"sc\..*", _NONE, _MISALIGNED,
     ),
     TrapQuirk(
         TWO_WIDTHS, "qemu does not notice that a register is read with two element widths, the mask's among them",
-        "3e8d1e4a628b, 629c2a8dd750, fbeaf3583876, fda68acb7761 and the four after it", r"v.*", (0, 11), _ILLEGAL,
+        "3e8d1e4a628b, 629c2a8dd750, fbeaf3583876, fda68acb7761 and the rest of that series", r"v.*", (0, 11), _ILLEGAL,
     ),
     TrapQuirk(
         "unmasked", "qemu ignores the mask bit of operations between masks, where 0 is reserved", "8539a1244bf2", "",
