@@ -156,7 +156,12 @@ def groups(row: Instruction, width: int, eighths: int, exist: tuple[int, ...]) -
     for operand in row.operands:
         if operand.kind.name == "v":
             element, size = sizes[operand.name]
-            if not (1 <= size <= 64 and element in (1, 8, 16, 32, 64)) or element == 1 and "vf" in row.name:
+            if (
+                not (1 <= size <= 64 and element in (1, 8, 16, 32, 64))
+                or element == 1
+                and ".vf" in row.name
+                and row.name[-1].isdigit()
+            ):
                 return None
             made.append(Group(operand.name, element, size, operand.writes, operand.reads))
     if found and found.way != "r" and any(g.count * found.fields > 8 for g in made if g.operand != "vs2"):
