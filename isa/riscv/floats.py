@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mtia.isa.lang import Fn, Ptr, addr, bf16, bits, boolean, f16, f32, f64, fn, isnan, select, u8, u16, u32, u64
+from mtia.isa.lang import Fn, Ptr, addr, bf16, bits, boolean, f16, f32, f64, fn, select, u8, u16, u32, u64
 from mtia.isa.riscv.exact import NV, Exact, Format, exact
 from mtia.isa.state import Hart, Insn
 
@@ -65,15 +65,10 @@ def _put(form: Format) -> Fn:
     return put
 
 
-def _canonical(form: Format, kind: Any) -> Fn:
-    nan, narrow = form.nan, form.width == 16
-
+def _canonical(kind: Any) -> Fn:
     @fn
     def canonical(value: kind) -> u64:
-        if narrow:
-            return u64(bits(value))  # which compares the bits
-        else:
-            return select(isnan(value), u64(nan), u64(bits(value)))  # LLVM may drop a choice between NaNs
+        return u64(bits(value))  # which gives every NaN as the canonical one
 
     return canonical
 
@@ -142,7 +137,7 @@ def _float(suffix: str, code: str, text: str, kind: Any, raw: Any, form: Format)
     is_nan, less = _is_nan(form), _less(form)
     is_signaling = _is_signaling(form, is_nan)
     return Float(
-        suffix, code, text, kind, raw, form, exact(form), _get(form), _put(form), _canonical(form, kind), is_nan,
+        suffix, code, text, kind, raw, form, exact(form), _get(form), _put(form), _canonical(kind), is_nan,
         is_signaling, less, _equal(form), _choose(form, is_nan, is_signaling, less, False),
         _choose(form, is_nan, is_signaling, less, True),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from mtia.isa.lang import Fn, Ptr, boolean, fma, fn, from_bits, i64, select, sqrt, u32, u64, unlikely
+from mtia.isa.lang import Fn, Ptr, boolean, fma, fn, from_bits, i64, sqrt, u32, u64, unlikely
 from mtia.isa.lang.types import Scalar
 from mtia.isa.riscv.convert import half_fused
 from mtia.isa.riscv.exact import NV, NX
@@ -137,13 +137,12 @@ def _arithmetic(t: Float, fast: Fn, slow: Fn) -> Fn:
 
 
 def root(t: Float) -> Fn:
-    """The square root of a type's bits, to nearest even. The operand decides on NaN: hosts give theirs a sign."""
-    kind, raw, canonical, nan = t.kind, t.raw, t.canonical, t.form.nan
+    """The square root of a type's bits, to nearest even."""
+    kind, raw, canonical = t.kind, t.raw, t.canonical
 
     @fn
     def op(a: raw) -> u64:
-        x = from_bits(kind, a)
-        return select(x >= 0, u64(canonical(sqrt(x))), u64(nan))
+        return u64(canonical(sqrt(from_bits(kind, a))))
 
     return op
 
