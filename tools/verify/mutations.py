@@ -58,12 +58,12 @@ class Outcome:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The campaign's own options."""
-    parser.add_argument("--only", default="", help="only the N-th mutant of the seed, its test output shown")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="begin with the N-th mutant of the seed (0)")
     parser.add_argument("--kind", default="", choices=("", *KINDS), help="only this kind of change")
 
 
-def run(seed: int, size: int, progress: Progress, only: str = "", kind: str = "") -> Report:
-    """Make `size` mutants, run the tests on each and report those that survive."""
+def run(seed: int, size: int, progress: Progress, first: int = 0, kind: str = "") -> Report:
+    """Make the mutants `first` to `first + size - 1`, run the tests on each and report those that survive."""
     folder = _tests()
     _warm(folder)
     report = Report("mutations", seed, size)
@@ -71,11 +71,14 @@ def run(seed: int, size: int, progress: Progress, only: str = "", kind: str = ""
     if control.verdict != "survived":
         raise UserError(f"the tests fail without a mutant: {control.by}")
     report.counts["seconds of all tests"] = round(control.seconds, 1)
-    numbers = [int(only)] if only else range(size)
     outcomes = []
-    for done, number in enumerate(numbers):
-        progress(done, len(numbers))
-        outcomes.append(_judge(seed, number, kind or KINDS[number % len(KINDS)], folder, report))
+    for number in range(first, first + size):
+        progress(number - first, size)
+        outcome = _judge(seed, number, kind or KINDS[number % len(KINDS)], folder, report)
+        mutant = outcome.mutant
+        what = f"{number}: {mutant.kind} of {mutant.row}, {mutant.text}: {outcome.verdict}"
+        report.notes.append(f"{what} in {outcome.seconds:.0f} s, {outcome.by}")
+        outcomes.append(outcome)
     _summarise(report, outcomes)
     return report
 
