@@ -48,6 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.no_values and arguments.save:
         raise UserError("--save writes values, and --no-values makes none")
+    unchecked = "--no-values" if arguments.no_values else "--no-check" if arguments.no_check else None
+    if unchecked and arguments.reference:
+        raise UserError(f"--reference is what to check against, and {unchecked} checks nothing")
     source = files.source_of(arguments.input)
     if source.kind in ("pt2", "mtia"):
         from mtia.tools.model_commands import run_file

@@ -35,6 +35,9 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"unknown campaign '{options.campaign}'; campaigns: {', '.join(known) or 'none'}")
     module = load(options.campaign)
     given = _options(module, options.campaign, options.rest)
+    least = min(module.SIZE, 1)  # 0 is a size where it is the usual one: all there are
+    if given.size < least:
+        raise UserError(f"--size is {given.size}, must be at least {least}")
     own = {key: value for key, value in vars(given).items() if key not in _COMMON}
     report = _run(module, given, own)
     print(json.dumps(report.as_json()) if given.json else _text(report))

@@ -98,6 +98,12 @@ def test_run_checks_against_the_interpreter(capsys: pytest.CaptureFixture[str]) 
     assert "WRONG" in capsys.readouterr().out
     assert run(*arguments, "--no-check") == 0
     assert "unchecked" in capsys.readouterr().out
+    assert run(*arguments, "--no-values", "--json") == 0
+    timed = json.loads(capsys.readouterr().out)
+    assert timed["cycles"] == row["cycles"] and timed["ok"] is None
+    for wanted in (("--reference", "wrong:reference"), ("--save", "out_ptr=out.npy")):
+        assert run(*arguments, "--no-values", *wanted) == 2
+        assert capsys.readouterr().err.startswith(f"error: {wanted[0]} ")
 
 
 def test_assembly_is_assembled_and_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,6 +120,16 @@ def test_opt_runs_stages_and_upstream_passes(capfdbinary: pytest.CaptureFixture[
     Path("f.mlir").write_text("func.func @f() {\n  %a = arith.constant 1 : i32\n  return\n}\n")
     assert run("opt", "f.mlir", "--pipeline", "builtin.module(canonicalize)") == 0
     assert b"arith.constant" not in capfdbinary.readouterr().out
+
+
+def test_campaigns_have_a_size(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("verify") == 0 and "qemu" in capsys.readouterr().out
+    assert run("verify", "xmtia", "--size", "3", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["counts"]["cases"] == 3
+    for name, size, least in (("xmtia", "0", 1), ("strict", "-1", 0)):
+        assert run("verify", name, "--size", size) == 2
+        assert f"--size is {size}, must be at least {least}" in capsys.readouterr().err
+    assert run("verify", "nothing") == 2 and "campaigns: broken, exact" in capsys.readouterr().err
 
 
 def test_targets_and_isa(capsys: pytest.CaptureFixture[str]) -> None:

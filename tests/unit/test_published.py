@@ -34,6 +34,22 @@ def test_the_page_has_a_row_for_every_claim_and_its_means() -> None:
     assert len(CLAIMS) >= 20 and f"Mean error of all rows ({len(CLAIMS)}):" in text
 
 
+def test_the_page_names_the_defined_numbers() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    old, new = load_chip("mtia200"), load_chip("mtia300")
+    sides = [f"{chip.sram.latency} / {chip.dram.latency}" for chip in (old, new)]
+    ways = (
+        f"{old.noc.base_latency} + {old.noc.hop_latency} one way",
+        f"{new.noc.base_latency} + {new.noc.hop_latency} a hop",
+    )
+    ports = (f"{old.noc.link_bytes_per_clk}", f"row ends carry {new.noc.link_bytes_per_clk} (derived)")
+    starts = (f"{old.dpe.start} (DPE), {old.se.start} (SE)", f"{new.dpe.start}, {new.se.start}")
+    scratch = [f"{chip.sram.lls_bytes >> 20} MiB scratch" for chip in (old, new)]
+    windows = [str(chip.noc.coalesce_window) for chip in (old, new)]
+    for pair in (sides, ways, ports, starts, scratch, windows):
+        assert f"| {pair[0]} | {pair[1]} |" in text
+
+
 def test_a_table_replaces_the_one_before() -> None:
     row = {
         "what": "w", "chip": "c", "clock": "1 GHz", "ecc": "none", "published": "1", "simulated": "2",

@@ -294,6 +294,21 @@ def test_a_read_behind_a_miss_waits_for_it(calm: Rig) -> None:
     assert calm.host.machine.dram_reads == 64
 
 
+def test_a_hit_waits_for_its_block(calm: Rig) -> None:
+    """A line that is there comes after one of its block that is on its way from DRAM."""
+    chip = calm.chip
+    s = transfer(64, [BASE], wait=True)
+    for address in (BASE + 64, BASE):
+        s.do("xm.gd.addr", address, gd=1).do("xm.dma.in", d=0, gd=1)
+    assert calm.run({(0, 0): s}) == ENDED
+    _, fetch, hit = calm.commands(FI_IN)
+    filled = fetch.issued + way(chip, 0, bank_of(chip, BASE + 64)) + chip.dram.latency  # its row is open
+    reached = hit.issued + way(chip, 0, bank_of(chip, BASE))
+    assert filled > reached
+    assert took(chip, hit) == filled - hit.issued + chip.sram.latency + way(chip, 0, bank_of(chip, BASE))
+    assert calm.host.machine.dram_reads == 128
+
+
 @pytest.mark.parametrize("interpreter", ["reference", "fast"])
 def test_commands_in_flight(interpreter: str) -> None:
     """An engine works on `fi.commands` commands: the next begins when one of them is complete."""

@@ -72,6 +72,12 @@ def test_a_sample_of_the_campaign() -> None:
     assert report.counts["instructions"] >= 140 and report.counts["results in whole registers"] > 5_000
 
 
+def test_any_size_has_cases() -> None:
+    """Fewer tuples than share an operand are still some of every instruction."""
+    report = exact.run(3, 5, lambda done, total: None, only="fmadd.h")
+    assert not report.failures and report.counts["results with flags"] == 25 * report.counts["instructions"]
+
+
 def test_a_wrong_rounding_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = q._up
     monkeypatch.setattr(q, "_up", lambda rm, *rest: right(q.RNE if rm == q.RMM else rm, *rest))

@@ -109,7 +109,7 @@ def tuples(operation: Operation, size: int, random_: random.Random) -> Iterator[
         yield from ((value,) for value in itertools.islice(_edges(kinds[0]), size))
     elif len(kinds) == 2 and len(_edges(kinds[0])) * len(_edges(kinds[1])) <= size:
         yield from itertools.product(_edges(kinds[0]), _edges(kinds[1]))
-    for block in range(size // BLOCK):
+    for block in range(-(-size // BLOCK)):
         shared, value = block % len(kinds), draw(kinds[block % len(kinds)], random_)
         for _ in range(BLOCK):
             drawn = [draw(kind, random_) for kind in kinds]

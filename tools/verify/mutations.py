@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,13 @@ TESTS = {
     "unit": ("test_xmtia_campaign", "test_xmtia_commands", "test_xmtia_accuracy", "test_xmtia"),
     "timing": ("test_timing_harts", "test_timing_units", "test_timing_memory", "test_timing_network"),
 }  # fmt: skip
-_EQUIVALENT, _PASSED, _FAILED = 50, 0, 1
+_EQUIVALENT, _IMPOSSIBLE, _PASSED = 50, 51, 0
 _LIMIT = 300  # seconds after which a run counts as one that hangs
 
 
 @dataclass
 class Outcome:
-    """What became of a mutant: `caught`, `survived` or `equivalent`; by which test; seconds."""
+    """What became of a mutant: `caught`, `survived`, `equivalent` or `impossible`; by which test; seconds."""
 
     mutant: Mutant
     verdict: str
@@ -84,15 +85,16 @@ def run(seed: int, size: int, progress: Progress, first: int = 0, kind: str = ""
 
 
 def _judge(seed: int, number: int, kind: str, folder: Path, report: Report) -> Outcome:
-    """The outcome of the `number`-th mutant; draws again while a change changes nothing."""
+    """The outcome of the `number`-th mutant; draws again while a change changes nothing or cannot be made."""
     for attempt in range(50):
         mutant = draw(kind, random.Random(f"{seed} {number} {attempt}"))
         outcome = _in_child(mutant, _order(folder, _unit(mutant), mutant.kind))
-        if outcome.verdict != "equivalent":
+        if outcome.verdict in ("caught", "survived"):
             if outcome.verdict == "survived":
                 report.failures.append(f"{number}: {mutant.kind} of {mutant.row}, {mutant.text}")
             return outcome
-        report.counts["changes without effect"] = report.counts.get("changes without effect", 0) + 1
+        why = "changes without effect" if outcome.verdict == "equivalent" else "changes that cannot be made"
+        report.counts[why] = report.counts.get(why, 0) + 1
     raise UserError(f"no change of kind {kind} has an effect")
 
 
@@ -149,7 +151,8 @@ def _in_child(mutant: Mutant | None, files: list[str]) -> Outcome:
         output.seek(0)
         text = output.read().decode(errors="replace")
     seconds = time.monotonic() - start
-    verdict = {_EQUIVALENT: "equivalent", _PASSED: "survived"}.get(code, "caught")
+    known = {_EQUIVALENT: "equivalent", _IMPOSSIBLE: "impossible", _PASSED: "survived"}
+    verdict = known.get(code, "caught")
     failed = [line for line in text.splitlines() if line.startswith(("FAILED", "ERROR"))]
     by = failed[0] if failed else f"exit code {code}" if code > 0 else f"signal {-code}"
     return Outcome(mutant or Mutant("none", "", "", lambda: None), verdict, by, seconds)
@@ -170,8 +173,12 @@ def _wait(child: int) -> int:
 def _child(mutant: Mutant | None, files: list[str]) -> int:
     import pytest
 
-    if mutant is not None and not _make(mutant):
-        return _EQUIVALENT
+    try:
+        if mutant is not None and not _make(mutant):
+            return _EQUIVALENT
+    except Exception:
+        traceback.print_exc()  # no test has noticed anything
+        return _IMPOSSIBLE
     for file in files:  # one after the other: most mutants end at the first, and the others need not be collected
         code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", file]))
         if code != _PASSED:
