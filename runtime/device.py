@@ -43,13 +43,15 @@ class Device:
     """One chip with its DRAM; launches run on it one after another.
 
     A bit per byte of DRAM says whether anything has written it, but for buffers that the host has written as a whole.
+    `map_at` is where the host should see DRAM.
     """
 
-    def __init__(self, chip: Chip | str) -> None:
+    def __init__(self, chip: Chip | str, map_at: int | None = None) -> None:
         self.chip = load_chip(chip) if isinstance(chip, str) else chip
-        self.dram = Region(self.chip.dram.bytes)
+        self.dram = Region(self.chip.dram.bytes, map_at)
         self._free: list[tuple[int, int]] = [(DRAM_BASE, self.chip.dram.bytes)]  # (address, size), by address
         self._used: dict[int, _Allocation] = {}
+        self._starts: list[int] = []  # of the used ones, ascending
         self._bits = Region(self.chip.dram.bytes // 8)
         self._areas: np.ndarray[Any, Any] | None = None
         self._machines: dict[str, Host] = {}
@@ -61,21 +63,38 @@ class Device:
         for place, (address, room) in enumerate(self._free):
             if room >= need:
                 self._free[place : place + 1] = [(address + need, room - need)] if room > need else []
-                self._used[address] = _Allocation(max(size, 1), need)
-                self._areas = None
-                return Buffer(address, size)
+                return self._use(address, size, need)
         raise UserError(f"out of device memory: {size} bytes wanted, {self.chip.dram.bytes} in the device")
+
+    def _use(self, address: int, size: int, room: int) -> Buffer:
+        self._used[address] = _Allocation(max(size, 1), room)
+        bisect.insort(self._starts, address)
+        self._areas = None
+        return Buffer(address, size)
 
     def free(self, buffer: Buffer) -> None:
         """Give a buffer back."""
+        self.release(buffer.address, self.keep(buffer))
+
+    def keep(self, buffer: Buffer) -> int:
+        """Take a buffer from the kernels but keep its place; the bytes of the place."""
         allocation = self._used.pop(buffer.address, None)
         if allocation is None:
             raise UserError(f"no buffer at {buffer.address:#x}")
+        del self._starts[bisect.bisect_left(self._starts, buffer.address)]
         self._areas = None
         if allocation.dirty:
             self._forget(buffer.address, allocation.room)
-        place = bisect.bisect(self._free, (buffer.address, 0))
-        start, end = buffer.address, buffer.address + allocation.room
+        return allocation.room
+
+    def reuse(self, address: int, size: int, room: int) -> Buffer:
+        """Make a buffer in a place that was kept; its contents are undefined."""
+        return self._use(address, size, room)
+
+    def release(self, address: int, room: int) -> None:
+        """Give a place back that was kept."""
+        place = bisect.bisect(self._free, (address, 0))
+        start, end = address, address + room
         if place < len(self._free) and self._free[place][0] == end:
             end += self._free.pop(place)[1]
         if place and sum(self._free[place - 1]) == start:
@@ -96,13 +115,14 @@ class Device:
 
     def _note_written(self, address: int, size: int) -> None:
         """The host has written, or may write, a range."""
-        starts = sorted(start for start in self._used if start <= address)
-        if not starts:
+        place = bisect.bisect_right(self._starts, address)
+        if not place:
             return
-        allocation = self._used[starts[-1]]
-        if allocation.written:
+        start = self._starts[place - 1]
+        allocation = self._used[start]
+        if allocation.written or address >= start + allocation.room:
             return
-        if address == starts[-1] and size >= allocation.size:
+        if address == start and size >= allocation.size:
             allocation.written = True
             self._areas = None
             return
@@ -112,6 +132,15 @@ class Device:
         flags = np.zeros(len(bits) * 8, np.uint8)
         flags[first % 8 : first % 8 + size] = 1
         bits |= np.packbits(flags, bitorder="little")
+
+    @property
+    def first_address(self) -> int:
+        """The lowest address of device memory."""
+        return DRAM_BASE
+
+    def largest_free(self) -> int:
+        """The largest buffer there is room for, bytes."""
+        return max((size for _, size in self._free), default=0)
 
     def areas(self, host: Host) -> np.ndarray[Any, Any]:
         """The buffers as the machine checks accesses against them, by address: the scratch SRAM, then DRAM's."""
@@ -145,11 +174,15 @@ class Device:
         target = buffer if buffer is not None else self.alloc(data.nbytes)
         if data.nbytes > target.size:
             raise UserError(f"an array of {data.nbytes} bytes does not fit a buffer of {target.size}")
-        self._note_written(target.address, data.nbytes)
         self._content(target)[: data.nbytes] = data.reshape(-1).view(np.uint8)
-        for machine in self._machines.values():
-            machine.written(target.address, data.nbytes)
+        self.written(target.address, data.nbytes)
         return target
+
+    def written(self, address: int, size: int) -> None:
+        """The host has written device memory by itself."""
+        self._note_written(address, size)
+        for machine in self._machines.values():
+            machine.written(address, size)
 
     def copy_out(self, buffer: Buffer, array: np.ndarray[Any, Any]) -> None:
         """Copy a buffer's start to an array, which must be contiguous."""

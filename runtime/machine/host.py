@@ -47,23 +47,28 @@ __all__ = ["Host", "Region"]
 
 _PROT_NONE = 0
 _MAP_NORESERVE = 0x4000  # Linux; not in the mmap module of every Python
+_MAP_FIXED_NOREPLACE = 0x100000  # likewise
 OTHER_EVENTS = 16  # of a PE at once, beside its DMA commands: harts, units, DMA steps
 
 
 class Region:
     """Zeroed anonymous memory that takes room only where it is touched; `addr` and `size` in bytes.
 
-    A page before and one behind it cannot be accessed, so that an access that leaves it ends the process.
+    A page before and one behind it cannot be accessed, so that an access that leaves it ends the process. A region that
+    is mapped `at` an address, where that is free, stays until the process ends.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, at: int | None = None) -> None:
         page = mmap.PAGESIZE
         self.size = max(size, 1)
         self._room = -(-self.size // page) * page
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
-        self._map = mmap.mmap(-1, page + self._room + page, flags=flags)
-        self._anchor = ctypes.c_ubyte.from_buffer(self._map)
-        start = ctypes.addressof(self._anchor)
+        if at is not None and _map_at(at - page, page + self._room + page, flags):
+            start = at - page
+        else:
+            self._map = mmap.mmap(-1, page + self._room + page, flags=flags)
+            self._anchor = ctypes.c_ubyte.from_buffer(self._map)
+            start = ctypes.addressof(self._anchor)
         self.addr = start + page
         for guard in (start, self.addr + self._room):
             if _libc().mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(page), _PROT_NONE):
@@ -76,12 +81,26 @@ class Region:
     def clear(self, offset: int = 0, size: int | None = None) -> None:
         """Give the pages of all, or of a range of whole pages, back: they read as zero again."""
         length = self._room - offset if size is None else size
-        self._map.madvise(mmap.MADV_DONTNEED, mmap.PAGESIZE + offset, length)
+        if _libc().madvise(ctypes.c_void_p(self.addr + offset), ctypes.c_size_t(length), mmap.MADV_DONTNEED):
+            raise OSError(ctypes.get_errno(), "madvise")
 
 
 @functools.cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
+
+
+def _map_at(address: int, size: int, flags: int) -> bool:
+    """Map memory at an address if the system allows it and nothing is there."""
+    libc = _libc()
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    found = libc.mmap(address, size, mmap.PROT_READ | mmap.PROT_WRITE, flags | _MAP_FIXED_NOREPLACE, -1, 0)
+    if found == address:
+        return True
+    if found not in (None, ctypes.c_void_p(-1).value):  # a system that does not know the flag
+        libc.munmap(ctypes.c_void_p(found), ctypes.c_size_t(size))
+    return False
 
 
 class Host:

@@ -1,0 +1,1 @@
+"""Stands in for the host runtime that PyTorch's public sources import for the `mtia` device."""

@@ -1,0 +1,1 @@
+"""What Inductor's generated code and its autotuner import for the `mtia` device."""
