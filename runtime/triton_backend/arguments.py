@@ -1,4 +1,4 @@
-"""Kernel arguments on the device for the time of one launch."""
+"""Kernel arguments on the device for the time of one launch: CPU tensors are copied there, mtia tensors are there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ __all__ = ["Arguments"]
 
 
 class Arguments:
-    """Numbers as they are, and CPU tensors as buffers: one device copy for each storage, so aliases stay aliases."""
+    """Numbers as they are, mtia tensors where they are, and CPU tensors as buffers.
+
+    There is one device copy for each storage, so aliases stay aliases.
+    """
 
     def __init__(self, device: Device, values: Sequence[Any]) -> None:
         self.device = device
@@ -42,8 +45,12 @@ class Arguments:
         base = getattr(tensor, "base", None)
         if not hasattr(tensor, "untyped_storage") and base is not None:
             tensor = base  # a reinterpreted tensor (`triton.reinterpret`)
+        if not hasattr(tensor, "untyped_storage"):
+            return Buffer(tensor.data_ptr(), 0)  # something of the user's own that knows an address of the device
+        if tensor.device.type == "mtia":
+            return self._in_place(tensor)
         if tensor.device.type != "cpu":
-            raise UserError(f"an argument is a tensor on '{tensor.device}'; kernels for MTIA take CPU tensors")
+            raise UserError(f"an argument is a tensor on '{tensor.device}'; kernels for MTIA take mtia and CPU tensors")
         storage = tensor.untyped_storage()
         start = storage.data_ptr()
         if start not in self._storages:
@@ -52,6 +59,15 @@ class Arguments:
         _, buffer = self._storages[start]
         offset = tensor.data_ptr() - start
         return Buffer(buffer.address + offset, buffer.size - offset)
+
+    def _in_place(self, tensor: Any) -> Buffer:
+        from mtia.runtime.torch_backend import simulator
+
+        index = tensor.device.index
+        if simulator.memory(index).device is not self.device:
+            raise UserError(f"an argument is on '{tensor.device}', the kernel runs on another device")
+        size = tensor.untyped_storage().nbytes() - tensor.storage_offset() * tensor.element_size()
+        return simulator.buffer_of(index, tensor.data_ptr(), size) if size > 0 else Buffer(0, 0)
 
     def copy_back(self) -> None:
         """Copy every storage that the kernel changed back to the host."""

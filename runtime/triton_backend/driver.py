@@ -1,15 +1,17 @@
 """Triton's driver interface over the simulated device; Triton imports this module whenever it is imported itself.
 
-Arguments are CPU tensors: each storage is copied to the device once per launch, and back where the kernel changed it.
-Time is simulated time.
+Arguments are mtia tensors, which are on the device, or CPU tensors: of these each storage is copied to the device once
+per launch, and back where the kernel changed it. Time is simulated time.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mtia.runtime import devices
 from mtia.runtime.triton_backend.timing import Clock, DeviceInterface
 from triton.backends.compiler import GPUTarget
 from triton.backends.driver import DriverBase
@@ -17,9 +19,14 @@ from triton.backends.driver import DriverBase
 __all__ = ["MtiaDriver"]
 
 BACKEND = "mtia"
-DEFAULT_TARGET = "mtia200"
 ANY_WARPS = 1 << 30  # Triton compares warps with this: they mean nothing here
-_NUMBERS: dict[str, int] = {}  # of the chips seen in this process
+_NUMBERS: dict[str, int] = {}  # of chips that are not the one of torch's devices, from `MOST` on
+
+
+def _torch_device() -> Any:
+    """The module that registers torch's mtia device, once it has."""
+    module = sys.modules.get("mtia.runtime.torch_backend.load")
+    return module if module is not None and module.registered() else None
 
 
 def _gpu_is_there() -> bool:
@@ -74,7 +81,7 @@ class Launcher:
             return
         if enter_hook is not None:
             enter_hook(launch_metadata)
-        driver.active.run(program, (x, y, z), _runtime_values(self.kinds, values))
+        driver.active.run(program, (x, y, z), _runtime_values(self.kinds, values), stream)
         if exit_hook is not None:
             exit_hook(launch_metadata)
 
@@ -91,14 +98,14 @@ def _runtime_values(kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:
 
 
 class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
-    """One simulated chip: `MTIA_TARGET` names it, otherwise MTIA 200.
+    """Simulated devices of one chip: `MTIA_TARGET` names it, otherwise MTIA 200.
 
-    `memory_state` is the state launches start in (`cold` or `llc`), `last` the result of the latest launch.
+    They are those of torch's mtia device, unless `target` is changed to another chip. `memory_state` is the state launches start in (`cold` or `llc`), `last` the result of the latest launch.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.target = os.environ.get("MTIA_TARGET", DEFAULT_TARGET)
+        self.target = devices.target()
         self.memory_state = "cold"
         self.last: Any = None
         self.clock = Clock()
@@ -114,7 +121,9 @@ class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
 
     @property
     def device(self) -> Any:
-        """The simulated device, made at first use."""
+        """The current simulated device, made at first use."""
+        if self._shared():
+            return devices.device(self._index())
         if self._device is None:
             from mtia.runtime.device import Device
 
@@ -128,20 +137,46 @@ class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
 
         return load_chip(self.target)
 
-    def run(self, program: Any, grid: tuple[int, int, int], values: Sequence[Any]) -> None:
+    def _shared(self) -> bool:
+        """Whether kernels run on the devices that torch knows."""
+        return _torch_device() is not None and self.target == devices.target()
+
+    def _index(self) -> int:
+        import torch
+
+        return int(torch.mtia.current_device())
+
+    def run(self, program: Any, grid: tuple[int, int, int], values: Sequence[Any], stream: int = 0) -> None:
         """Launch a loaded program on tensors and numbers, and wait for it."""
         from mtia.runtime.launch import launch
         from mtia.runtime.triton_backend.arguments import Arguments
 
+        index = self._index() if self._shared() else None
         key = (id(program), grid, tuple(v.data_ptr() if hasattr(v, "data_ptr") else v for v in values))
-        if self.clock.skip(key):
+        known_us = self.clock.skip(key)
+        if known_us is not None:
+            self._note_time(index, stream, known_us)
             return
+        if index is not None:
+            self._note_host_writes()
         with Arguments(self.device, values) as arguments:
             result = launch(self.device, program, grid, arguments.encoded, state=self.memory_state)
             self.last = result
             result.check()
             arguments.copy_back()
         self.clock.add(key, result.time_us)
+        self._note_time(index, stream, result.time_us)
+
+    def _note_time(self, index: int | None, stream: int, time_us: float) -> None:
+        if index is not None:
+            _torch_device().native().launched(index, stream, time_us)
+
+    def _note_host_writes(self) -> None:
+        ranges = _torch_device().native().take_written()
+        if ranges:
+            from mtia.runtime.torch_backend import simulator
+
+            simulator.note_written(ranges)
 
     def map_python_to_cpp_type(self, kind: str) -> str:
         """The C++ type of an argument."""
@@ -155,20 +190,32 @@ class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
         return GPUTarget(BACKEND, self.target, 1)
 
     def get_current_device(self) -> int:
-        """A number for the chip: Triton keeps a kernel's executables by device, and each is for one chip."""
-        return _NUMBERS.setdefault(self.target, len(_NUMBERS))
+        """torch's number of the device; Triton keeps executables by it, so another chip has another number."""
+        if self.target == devices.target():
+            return self._index() if self._shared() else 0
+        return _NUMBERS.setdefault(self.target, devices.MOST + len(_NUMBERS))
 
     def set_current_device(self, device: int) -> None:
-        """There is one device."""
+        """Choose the device of the next launches."""
+        if self._shared():
+            import torch
+
+            torch.mtia.set_device(device)
 
     def get_current_stream(self, device: int | None = None) -> int:
-        """Launches run one after another."""
-        return 0
+        """torch's current stream of a device."""
+        if not self._shared():
+            return 0
+        import torch
+
+        return int(torch._C._mtia_getCurrentRawStream(self._index() if device is None else device))
 
     def get_active_torch_device(self) -> Any:
         """Where PyTorch tensors for kernels live."""
         import torch
 
+        if self.target == devices.target() and torch.mtia.is_available():
+            return torch.device("mtia", self._index())
         return torch.device("cpu")
 
     def get_device_interface(self) -> Any:

@@ -33,13 +33,12 @@ class Clock:
         """do_bench synchronises once after its estimate and once at its end."""
         self.phase = {"estimate": "measure"}.get(self.phase, "off")
 
-    def skip(self, key: Hashable) -> bool:
-        """Whether this launch need not be simulated; if so the clock advances by what it took before."""
+    def skip(self, key: Hashable) -> float | None:
+        """If this launch need not be simulated: the microseconds it took before, by which the clock advances."""
         took = self._known.get(key) if self.phase != "off" else None
-        if took is None:
-            return False
-        self.now_us += took
-        return True
+        if took is not None:
+            self.now_us += took
+        return took
 
     def add(self, key: Hashable, time_us: float) -> None:
         """Count a simulated launch."""
