@@ -15,6 +15,7 @@ $(STAMP): pyproject.toml tools/setup.sh
 # Once for each user and version, into the cache folder: otherwise every test process would do it at the same time.
 machine: setup
 	$(BIN)/python -m mtia.runtime.machine
+	$(BIN)/python -m mtia.runtime.torch_backend
 
 demo: machine
 	$(BIN)/python -m mtia.tools.demo

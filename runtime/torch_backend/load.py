@@ -11,8 +11,9 @@ __all__ = ["ensure", "native", "register", "registered"]
 
 MODES = ("warn", "quiet", "error")  # what a fallback to the CPU does, MTIA_FALLBACK
 # What in `torch.mtia` needs the device; torch itself calls `_lazy_init` when a tensor is made on it.
-USES = """_lazy_init init is_available device_count current_device set_device get_device_properties get_device_capability
-current_stream default_stream set_stream synchronize empty_cache snapshot get_rng_state""".split()
+USES = """_lazy_init init is_available device_count current_device set_device get_device_properties
+get_device_capability current_stream default_stream set_stream synchronize empty_cache snapshot
+get_rng_state""".split()
 
 _module: Any = None
 _failure: Exception | None = None

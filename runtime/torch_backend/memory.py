@@ -108,8 +108,8 @@ class DeviceMemory:
             observer(self.index, size, self.total, free)
         chip = self.device.chip.name
         raise OutOfMemory(
-            f"mtia:{self.index} is out of memory: {size_text(size)} wanted; {chip} has {size_text(self.total)}, of which "
-            f"{size_text(self.allocated)} are in use and {size_text(free)} free, in pieces of at most "
+            f"mtia:{self.index} is out of memory: {size_text(size)} wanted; {chip} has {size_text(self.total)}, "
+            f"of which {size_text(self.allocated)} are in use and {size_text(free)} free, in pieces of at most "
             f"{size_text(self.device.largest_free())}"
         )
 
@@ -156,9 +156,7 @@ class DeviceMemory:
             found += [self._segment(a + self.offset, 0, room, [], state="inactive") for a in addresses]
         return sorted(found, key=lambda segment: int(segment["address"]))
 
-    def _segment(
-        self, address: int, size: int, room: int, frames: list[dict[str, Any]], state: str
-    ) -> dict[str, Any]:
+    def _segment(self, address: int, size: int, room: int, frames: list[dict[str, Any]], state: str) -> dict[str, Any]:
         used = room if size else 0
         block = {"address": address, "size": room, "requested_size": size, "state": state, "frames": frames}
         return {

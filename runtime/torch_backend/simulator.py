@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -126,10 +128,41 @@ def attach_observer(observer: Callable[[int, int, int, int], Any]) -> None:
         found.observers.append(observer)
 
 
+def warn_fallback(name: str) -> None:
+    """Tell the user that an operator ran on the CPU."""
+    warnings.warn(
+        f"{name} has no kernel for the mtia device and runs on the CPU (said once for each operator; "
+        "MTIA_FALLBACK=quiet or error changes that)",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
 def capability(index: int) -> tuple[int, int]:
     """(generation, 0): 2 for MTIA 200, 3 for MTIA 300."""
     digits = "".join(filter(str.isdigit, chip().name))
     return int(digits) // 100, int(digits) % 100
+
+
+def _let_inductor_measure() -> None:
+    """Give Inductor a benchmark of our own: a simulated launch always takes the same time, so once is enough.
+
+    Inductor asks for the properties before it measures anything, and is imported then.
+    """
+    benchmarking = sys.modules.get("torch._inductor.runtime.benchmarking")
+    if benchmarking is not None and "mtia" not in benchmarking._BENCHMARK_DISPATCH:
+        benchmarking.register_benchmarker("mtia", _measure)
+
+
+def _measure(benchmarker: Any, call: Callable[[], Any], **unused: Any) -> float:
+    """Simulated milliseconds of one call."""
+    import torch
+
+    start, end = torch.mtia.Event(enable_timing=True), torch.mtia.Event(enable_timing=True)
+    start.record()
+    call()
+    end.record()
+    return float(start.elapsed_time(end))
 
 
 class Properties(dict[str, Any]):
@@ -147,6 +180,7 @@ def properties(index: int) -> Properties:
 
     The grid's height and width are PEs; `multi_processor_count` is what runs programs independently, two harts a PE.
     """
+    _let_inductor_measure()
     c = chip()
     major, minor = capability(index)
     return Properties(

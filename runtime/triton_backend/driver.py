@@ -100,7 +100,8 @@ def _runtime_values(kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:
 class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
     """Simulated devices of one chip: `MTIA_TARGET` names it, otherwise MTIA 200.
 
-    They are those of torch's mtia device, unless `target` is changed to another chip. `memory_state` is the state launches start in (`cold` or `llc`), `last` the result of the latest launch.
+    They are those of torch's mtia device, unless `target` is changed to another chip. `memory_state` is the state
+    launches start in (`cold` or `llc`), `last` the result of the latest launch.
     """
 
     def __init__(self) -> None:

@@ -77,6 +77,52 @@ struct Allocator final : c10::DeviceAllocator {
 
 inline Allocator allocator;
 
+// Host memory that says it is pinned: the device reaches all of the host's, so pinning changes nothing.
+struct PinnedAllocator final : c10::Allocator {
+  c10::DataPtr allocate(size_t size) override {
+    auto memory = c10::GetAllocator(c10::DeviceType::CPU)->allocate(size);
+    auto* pointer = memory.release_context();
+    if (pointer != nullptr) {
+      std::lock_guard<std::mutex> lock(mutex());
+      ranges()[reinterpret_cast<uintptr_t>(pointer)] = size;
+    }
+    return {pointer, pointer, &release, c10::Device(c10::DeviceType::CPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override {
+    return &release;
+  }
+  void copy_data(void* to, const void* from, size_t size) const override {
+    default_copy_data(to, from, size);
+  }
+  static bool owns(const void* pointer) {
+    std::lock_guard<std::mutex> lock(mutex());
+    auto after = ranges().upper_bound(reinterpret_cast<uintptr_t>(pointer));
+    return after != ranges().begin() &&
+           reinterpret_cast<uintptr_t>(pointer) < std::prev(after)->first + std::prev(after)->second;
+  }
+
+ private:
+  static void release(void* pointer) {
+    {
+      std::lock_guard<std::mutex> lock(mutex());
+      ranges().erase(reinterpret_cast<uintptr_t>(pointer));
+    }
+    if (pointer != nullptr) {
+      c10::GetAllocator(c10::DeviceType::CPU)->raw_deallocate(pointer);
+    }
+  }
+  static std::mutex& mutex() {
+    static auto* made = new std::mutex();
+    return *made;
+  }
+  static std::map<uintptr_t, size_t>& ranges() {
+    static auto* made = new std::map<uintptr_t, size_t>();
+    return *made;
+  }
+};
+
+inline PinnedAllocator pinned;
+
 // ---- Devices, streams, events ----
 
 struct Guard final : c10::impl::DeviceGuardImplInterface {
@@ -251,6 +297,12 @@ struct MTIAHooks final : MTIAHooksInterface {
   void setCurrentStream(const c10::Stream& stream) const override {
     mtia::exchange_device(stream.device_index());
     mtia::exchange_stream(stream);
+  }
+  bool isPinnedPtr(const void* data) const override {
+    return mtia::PinnedAllocator::owns(data);
+  }
+  Allocator* getPinnedMemoryAllocator() const override {
+    return &mtia::pinned;
   }
   Device getDeviceFromPtr(void* data) const override {
     return {mtia::kDevice, DeviceIndex(mtia::call<int>("device_of", reinterpret_cast<uintptr_t>(data)))};

@@ -43,8 +43,7 @@ struct Fallbacks {
     TORCH_CHECK_NOT_IMPLEMENTED(what != "error", name, " has no kernel for the mtia device, and MTIA_FALLBACK=error ",
                                 "forbids running it on the CPU");
     if (first && what == "warn") {
-      TORCH_WARN(name, " has no kernel for the mtia device and runs on the CPU (said once for each operator; ",
-                 "MTIA_FALLBACK=quiet or error changes that)");
+      call<void>("warn_fallback", name);
     }
   }
 };
@@ -104,6 +103,7 @@ class Aliases {
         return view;
       }
     }
+    TORCH_CHECK(result.layout() == at::kStrided, "mtia tensors must be strided, not ", result.layout());
     c10::DeviceGuard guard(device);
     Tensor made = at::detail::empty_strided_generic(result.sizes(), result.strides(), &allocator,
                                                     c10::DispatchKeySet(c10::DispatchKey::MTIA),
