@@ -77,6 +77,7 @@ class BodyTranslator:
     def source(self, operand: Operand) -> Any:
         """An operand as a command takes it: a memref or a scalar."""
         if isinstance(operand, Tile):
+            check_type(operand.view.element)
             return self.memref(operand.view)
         if isinstance(operand, Scalar):
             check_type(operand.value.type)
