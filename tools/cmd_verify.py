@@ -13,7 +13,7 @@ from typing import Any
 from mtia.isa.errors import UserError
 from mtia.tools.verify.common import Report, campaigns, load
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "campaign_arguments", "run"]
 
 _COMMON = ("campaign", "seed", "size", "json", "rest")
 
@@ -48,12 +48,17 @@ def _options(module: Any, name: str, rest: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=f"mtiac verify {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    campaign_arguments(parser, module)
+    return parser.parse_args(rest)
+
+
+def campaign_arguments(parser: argparse.ArgumentParser, module: Any) -> None:
+    """Add what every campaign takes, and its own options."""
     parser.add_argument("--seed", type=int, default=1, help="the first seed (1)")
     parser.add_argument("--size", type=int, default=module.SIZE, help=f"how many cases ({module.SIZE})")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     if hasattr(module, "add_arguments"):
         module.add_arguments(parser)
-    return parser.parse_args(rest)
 
 
 def _run(module: Any, given: argparse.Namespace, own: dict[str, Any]) -> Report:

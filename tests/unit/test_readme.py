@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from mtia.tools import cli, tour
+from mtia.tools.cmd_verify import campaign_arguments
+from mtia.tools.verify.common import load
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,7 +47,11 @@ def test_command_parses(words: list[str]) -> None:
     module = importlib.import_module(f"mtia.tools.cmd_{words[0]}")
     parser = argparse.ArgumentParser(exit_on_error=False)
     module.add_arguments(parser)
-    parser.parse_args([word for word in words[1:] if word != "--help"])
+    found = parser.parse_args([word for word in words[1:] if word != "--help"])
+    if words[0] == "verify" and found.campaign:
+        options = argparse.ArgumentParser(exit_on_error=False)
+        campaign_arguments(options, load(found.campaign))
+        options.parse_args(found.rest)
     for word in words:
         if (path := word.partition("::")[0]).startswith("tools/"):
             assert (ROOT / path).is_file()

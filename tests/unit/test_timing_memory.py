@@ -87,19 +87,23 @@ def test_bandwidth_of_one_engine(rig: Rig) -> None:
     assert took(chip, rig.commands(FI_IN)[0]) == ceil(last / TICKS)
 
 
-def test_window_of_one_engine(native: Rig) -> None:
+@pytest.mark.parametrize("unit", [FI_IN, FI_OUT])
+def test_window_of_one_engine(native: Rig, unit: int) -> None:
     """With all its lines in flight an engine waits for the oldest: lines per round trip is the rate."""
     chip = native.chip
-    narrow = Rig("fast", chip.name, changed=NO_REFRESH | {"fi": {"read_lines": 4}})
+    of_reads, of_writes = (4, 64) if unit == FI_IN else (64, 4)
+    changed = NO_REFRESH | {"fi": {"read_lines": of_reads, "write_lines": of_writes}}
+    narrow = Rig("fast", chip.name, changed=changed)
+    name, apart = "xm.dma.in" if unit == FI_IN else "xm.dma.out", fi_ticks(chip, unit == FI_OUT)
     line, count = chip.noc.line_bytes, 64
     lines = [LLS_BASE + n * line for n in range(count)]
-    assert narrow.run({(0, 0): transfer(count * line, [LLS_BASE])}) == ENDED
+    assert narrow.run({(0, 0): transfer(count * line, [LLS_BASE], name)}) == ENDED
     back: list[int] = []
-    sent = -fi_ticks(chip)
+    sent = -apart
     for n, address in enumerate(lines):
-        sent = max(sent + fi_ticks(chip), back[n - 4] if n >= 4 else 0)
+        sent = max(sent + apart, back[n - 4] if n >= 4 else 0)
         back.append(sent + round_trip(chip, address) * TICKS)
-    assert took(chip, narrow.commands(FI_IN)[0]) == ceil(max(back) / TICKS)
+    assert took(chip, narrow.commands(unit)[0]) == ceil(max(back) / TICKS)
 
 
 def test_lines_of_one_piece_come_one_after_another(calm: Rig) -> None:

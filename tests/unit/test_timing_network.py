@@ -125,6 +125,25 @@ def test_a_late_read_is_not_shared(rig: Rig) -> None:
         assert took == (chip.noc.base_latency if shared else trip)
 
 
+@pytest.mark.parametrize("lines", [1, 4096])
+@pytest.mark.parametrize("interpreter", ["reference", "fast"])
+def test_a_row_remembers_some_lines(interpreter: str, lines: int) -> None:
+    """With one place the last line stays: a neighbour has to ask for the one before it again."""
+    rig = Rig(interpreter, "mtia200", changed={"noc": {"coalesce_lines": lines}})
+    chip = rig.chip
+    s = Script()
+    for _ in range(20):
+        s.do("xm.td.inc", 0, td=9)
+    s.entries += read(64, LLS_BASE).entries
+    assert rig.run({(0, 0): read(128, LLS_BASE), (1, 0): s}) == ENDED
+    (seen,) = rig.commands(FI_IN, 1)
+    trip = 2 * way(chip, 1, bank_of(chip, LLS_BASE)) + chip.sram.latency
+    first = rig.commands(FI_IN)[0].issued + trip - seen.issued  # of the other PE's lines
+    took = seen.finished - seen.issued - chip.cp.dispatch - chip.fi.start
+    assert chip.noc.base_latency < first < trip
+    assert took == (trip if lines == 1 else first)
+
+
 @pytest.mark.parametrize("shape", [(4, 32), (32, 32)])
 def test_reduction_chain(rig: Rig, shape: tuple[int, int]) -> None:
     """A row of PEs hands a sum on from left to right: every hop keeps both engines busy for as long."""
