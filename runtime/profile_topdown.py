@@ -7,6 +7,7 @@ stretch of waiting for memory is divided among NoC, SRAM and DRAM as the time of
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ from mtia.runtime.machine.state import (
 )
 from mtia.runtime.profile import Profile
 
-__all__ = ["CATEGORIES", "TopDown", "top_down"]
+__all__ = ["CATEGORIES", "TopDown", "mean_way", "top_down"]
 
 ENGINES = (MLU, DPE, RE, SE)
 CATEGORIES = {
@@ -118,6 +119,18 @@ def top_down(profile: Profile) -> TopDown:
     return TopDown(found, name)
 
 
+def mean_way(chip: Chip) -> float:
+    """Clocks of a line one way, the mean over all PEs and SRAM banks: on a mesh along its row, then along a column."""
+    hops = 1.0
+    if chip.noc.kind == "mesh":
+        rows, cols = (
+            math.ceil(chip.grid.rows / chip.noc.cluster_rows),
+            math.ceil(chip.grid.cols / chip.noc.cluster_cols),
+        )
+        hops = (cols + 1) / 2 + (rows * rows - 1) / (3 * rows)
+    return chip.noc.base_latency + hops * chip.noc.hop_latency
+
+
 def _dma_shares(chip: Chip, dma: Array) -> Array:
     """The fractions of every DMA command's time that belong to NoC, SRAM and DRAM: one row each, sum 1.
 
@@ -127,8 +140,7 @@ def _dma_shares(chip: Chip, dma: Array) -> Array:
     lines = dma["lines"].astype(np.float64)
     asked = lines - dma["coalesced"]
     reads = dma["unit"] == FI_IN
-    hops = 1.0 if chip.noc.kind == "crossbar" else (chip.grid.cols + 1) / 2 + chip.grid.rows / 3
-    way = chip.noc.base_latency + hops * chip.noc.hop_latency
+    way = mean_way(chip)
     parts = np.stack(
         [
             dma["wait_noc"] / TICKS + 2 * way * asked + chip.noc.base_latency * dma["coalesced"],
@@ -233,6 +245,6 @@ def _inside(at: Array, starts: Array, ends: Array, values: Array) -> Array:
 
 def _access_shares(chip: Chip, took: Array) -> Array:
     """NoC, SRAM and DRAM of a hart's access that took some cycles: the latencies of the first two, the rest DRAM's."""
-    noc = np.minimum(2.0 * (chip.noc.base_latency + chip.noc.hop_latency), took)
+    noc = np.minimum(2.0 * mean_way(chip), took)
     sram = np.minimum(chip.sram.latency, took - noc)
     return np.asarray(np.stack([noc, sram, took - noc - sram], axis=-1) / took[:, None])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mtia.isa.chip import load_chip
 from mtia.runtime.device import Device
 from mtia.runtime.launch import LaunchResult, launch
 from mtia.runtime.machine import host as machine_host
@@ -32,8 +33,9 @@ from mtia.runtime.machine.state import (
 from mtia.runtime.profile import NO_COMMAND, Profile, Recorder
 from mtia.runtime.profile_counters import lanes, over_time
 from mtia.runtime.profile_lines import by_line, held_up
-from mtia.runtime.profile_topdown import CATEGORIES, top_down
+from mtia.runtime.profile_topdown import CATEGORIES, mean_way, top_down
 from test_machine_launch import ADD_ONE, program
+from timing_rules import way
 
 COUNT = """.globl _start_k
 _start_k:
@@ -304,6 +306,13 @@ def test_categories_by_hand() -> None:
     wanted = 60 * (0.5 * port + 0.5 * read / read.sum()) + 100 * (0.2 * port + 0.8 * write / write.sum())
     wanted[2] += 100  # the write-back after the last hart's end
     assert [cycles["NoC"], cycles["SRAM"], cycles["DRAM"]] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("name", ["mtia200", "mtia300"])
+def test_the_mean_way_is_that_of_all_pes_and_banks(name: str) -> None:
+    chip = load_chip(name)
+    ways = [way(chip, pe, bank) for pe in range(chip.pes) for bank in range(chip.sram.banks)]
+    assert mean_way(chip) == pytest.approx(sum(ways) / len(ways))
 
 
 def test_harts_that_compute_are_the_main_engine() -> None:

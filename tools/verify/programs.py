@@ -74,7 +74,9 @@ def missing(program: str, compiler: str = "") -> list[str]:
     """What a program needs and this host does not have."""
     source = PROGRAMS[program]
     tools = [GCC, QEMU] + ([COMPILERS[compiler]] if compiler else list(COMPILERS.values()))
-    files = [Path(need) for need in source.needs] + [UNPACKED / folder for folder in source.folders] + [PICOLIBC]
+    files = (
+        [Path(need) for need in source.needs] + [UNPACKED / folder for folder in source.folders] + [PICOLIBC, DRIVERS]
+    )
     found = [tool for tool in dict.fromkeys(tools) if not shutil.which(tool)]
     return found + [str(file) for file in files if not file.exists()]
 
