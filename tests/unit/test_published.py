@@ -34,6 +34,15 @@ def test_the_page_has_a_row_for_every_claim_and_its_means() -> None:
     assert len(CLAIMS) >= 20 and f"Mean error of all rows ({len(CLAIMS)}):" in text
 
 
+@pytest.mark.parametrize("only", ["launch", "GEMM 1024x1024x1024"])
+def test_the_page_is_of_this_machine(only: str) -> None:
+    """The quick rows, simulated again; `mtiac bench published --write docs/calibration.md` renews them all."""
+    text = PAGE.read_text(encoding="utf-8")
+    for row in published.rows(only=only):
+        names = ("what", "chip", "clock", "ecc", "published", "simulated", "error_percent", "kind", "source")
+        assert "| " + " | ".join(str(row[name]) for name in names) + " |" in text
+
+
 def test_the_page_names_the_defined_numbers() -> None:
     text = PAGE.read_text(encoding="utf-8")
     old, new = load_chip("mtia200"), load_chip("mtia300")

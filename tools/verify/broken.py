@@ -103,6 +103,8 @@ def _loader(report: Report, seed: int, seconds: int) -> None:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         found = re.search(r"number_of_executed_units: (\d+)", done.stderr)
         report.counts["loader executions"] = int(found[1]) if found else 0
+        if done.returncode == 0 and not report.counts["loader executions"]:
+            report.failures.append("the loader's fuzzer has executed nothing")
         if done.returncode:
             crash = next(Path(folder).glob("crash-*"), None)
             saved = Path("broken-loader.elf")
