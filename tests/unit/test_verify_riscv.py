@@ -10,7 +10,7 @@ import pytest
 from mtia.isa import table
 from mtia.runtime.machine import hart
 from mtia.tools.verify import riscv
-from mtia.tools.verify.riscv import execute, generate, shapes
+from mtia.tools.verify.riscv import execute, rows, shapes
 
 needs_qemu = pytest.mark.skipif(execute.QEMU is None, reason="qemu-riscv64 is not installed")
 
@@ -24,7 +24,7 @@ def test_random_programs_end_as_on_qemu() -> None:
     report = riscv.run(seed=20261120, size=64, progress=nothing)
     assert not report.failures, "\n".join(report.failures)
     assert report.counts["instructions"] > 500_000
-    generated = sum(bool(generate.category(row)) for row in table.all())
+    generated = sum(bool(rows.category(row)) for row in table.all())
     assert report.counts["rows executed"] > 0.9 * generated
 
 
@@ -81,8 +81,8 @@ def test_a_wrong_instruction_is_found_and_shrunk(
 def test_every_row_is_generated_or_has_a_reason() -> None:
     for row in table.all():
         if row.unit == "hart" and not row.extension.name.startswith("X"):
-            kind = generate.category(row)
-            assert kind or generate.left_out()[row.name]
+            kind = rows.category(row)
+            assert kind or rows.left_out()[row.name]
             sizes = [(w, e) for w in (8, 16, 32, 64) for e in (1, 2, 4, 8, 16, 32, 64) if 8 * e >= w]
             assert (
                 not kind.startswith("v") or kind == "vset" or any(shapes.groups(row, *size, (32, 64)) for size in sizes)

@@ -16,9 +16,10 @@ from mtia.isa.errors import UserError
 from ..common import Progress, Report
 from . import execute
 from . import traps as single
-from .generate import Generator, left_out
+from .generate import Generator
 from .program import Program, build, executed
 from .quirks import QUIRKS
+from .rows import left_out
 from .shrink import listing, shrink
 
 __all__ = ["SIZE", "add_arguments", "run"]

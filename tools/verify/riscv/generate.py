@@ -6,18 +6,18 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 
 from mtia.isa import encode, table
 from mtia.isa.operands import Operand
-from mtia.isa.table import Flow, Instruction
+from mtia.isa.table import Instruction
 
 from . import shapes
 from .program import EDGE, MOST_CHECKPOINTS, Item, Jump, Layout, Loop, Node, Program, Roles, Straight, items, word
-from .quirks import FLOATS, UNKNOWN, quirk_of
+from .quirks import FLOATS, quirk_of
+from .rows import base_row, rows_of, vector_rows
 from .values import KINDS, Store
 
-__all__ = ["Generator", "base_row", "category", "left_out", "rows_of"]
+__all__ = ["Generator"]
 
 # How often a kind of instruction is chosen in straight code.
 _WEIGHTS = {
@@ -29,63 +29,6 @@ _FLAG_CSRS = (1, 3)
 _CONFIGURATIONS = [(8 << w, e) for w in range(4) for e in (1, 2, 4, 8, 16, 32, 64) if e >= 1 << w]
 
 _WHOLE = [(width, eighths) for width, eighths in _CONFIGURATIONS if eighths >= 8]
-
-
-@cache
-def base_row(row: Instruction) -> Instruction:
-    """What a compressed row expands to; any other row itself."""
-    found = table.find(row.expands.split()[0]) if row.expands else row
-    assert found is not None
-    return found
-
-
-@cache
-def category(row: Instruction) -> str:
-    """The kind of a row, by what the table says of it; "" when it cannot be in a program."""
-    base = base_row(row)
-    if base.flow is not Flow.NEXT:
-        return "jump"
-    if row.unit != "hart" or row.extension.name.startswith("X") or base.timing == "system":
-        return ""
-    if row.extension.name in UNKNOWN or quirk_of(row) or not (row.operands or row.size == 4):
-        return ""
-    if base.timing in ("csr", "vset"):
-        return base.timing
-    if shapes.is_vector(row):
-        return "vmemory" if shapes.memory(row) else "vector"
-    if row.extension.name == "A":
-        return "atomic"
-    if base.timing in ("load", "store"):
-        return "memory"
-    return "float" if base.timing.startswith("f") and base.timing != "fence" else "integer"
-
-
-@cache
-def rows_of(kind: str) -> tuple[Instruction, ...]:
-    """Every row of a kind."""
-    return tuple(row for row in table.all() if category(row) == kind)
-
-
-@cache
-def left_out() -> dict[str, str]:
-    """Rows of the harts that no program has, with the reason."""
-    found = {}
-    for row in table.all():
-        if row.unit == "hart" and not row.extension.name.startswith("X") and not category(row):
-            quirk = quirk_of(row)
-            trap = "it traps: see --traps" if row.name != "ecall" else "it ends every program"
-            found[row.name] = UNKNOWN.get(row.extension.name) or (f"qemu {quirk.text}" if quirk else trap)
-    return found
-
-
-@cache
-def _vector_rows(kind: str, width: int, eighths: int) -> tuple[tuple[Instruction, tuple[shapes.Group, ...]], ...]:
-    found = []
-    for row in rows_of(kind):
-        made = shapes.groups(row, width, eighths, FLOATS)
-        if made is not None:
-            found.append((row, made))
-    return tuple(found)
 
 
 class Generator:
@@ -492,7 +435,7 @@ class _Writer:
     def choose(self, kind: str) -> tuple[Instruction, dict[str, int]] | None:
         """A vector row that is legal now, with legal operands."""
         rng = self.rng
-        row, made = rng.choice(_vector_rows(kind, self.width, self.eighths))
+        row, made = rng.choice(vector_rows(kind, self.width, self.eighths))
         values = {operand.name: self.operand(operand) for operand in row.operands}
         if "vm" in values:
             values["vm"] = rng.random() < (0.85 if self.dense else 0.6)

@@ -21,9 +21,9 @@ from mtia.runtime.machine.hart import HartTrap, Runner
 
 from ..common import Progress, Report
 from . import execute, shapes
-from .generate import base_row
 from .program import DATA, EDGE, PAGE, TEXT, Code, executable, load_address, word
 from .quirks import TRAP_QUIRKS, TWO_WIDTHS, TrapQuirk, quirk_of
+from .rows import base_row
 
 __all__ = ["run"]
 
