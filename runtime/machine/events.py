@@ -1,17 +1,18 @@
 """The event queue, ordered by time, then PE, rank and sequence.
 
 Events of the next `WHEEL` cycles lie in a wheel: a list per cycle, sorted by key, and bits that say which lists are not
-empty. Most lists grow at their end, for PEs do their work in order. Later events wait in a binary heap.
+empty. PEs do their work in order, so an event's place is most often the end of its list or next to the event that was
+added before: hundreds of PEs may complete commands in one cycle and each wake a hart in it. Later events wait in a
+binary heap.
 """
 
 from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, boolean, ctz, fn, u32, u64
 
-from .state import WHEEL, Event, Machine
+from .state import WHEEL, Cycle, Event, Machine
 
 LAST = WHEEL - 1
-LOW = (1 << 32) - 1
 
 
 @fn
@@ -35,25 +36,40 @@ def before(a: Ptr[Event], b: Ptr[Event]) -> boolean:
 
 
 @fn
-def put_near(m: Ptr[Machine], n: u32, e: Ptr[Event]) -> None:
-    """Add an event to the list of its cycle, looking for its place from the end."""
-    slot = e.time & LAST
-    ends = m.wheel[slot]
-    after = u32(ends >> 32)
-    while after != 0 and event(m, after).key > e.key:
+def place_of(m: Ptr[Machine], cycle: Ptr[Cycle], key: u64) -> u32:
+    """The event of a list after which one with this key comes, 0 if it comes first."""
+    if cycle.last == 0 or event(m, cycle.last).key < key:
+        return cycle.last
+    after = cycle.near
+    if event(m, after).key < key:
+        following = event(m, after).next  # there is one, for the last event comes later
+        while event(m, following).key < key:
+            after = following
+            following = event(m, after).next
+        return after
+    while after != 0 and event(m, after).key > key:
         after = event(m, after).prev
+    return after
+
+
+@fn
+def put_near(m: Ptr[Machine], n: u32, e: Ptr[Event]) -> None:
+    """Add an event to the list of its cycle."""
+    slot = e.time & LAST
+    cycle = addr(m.wheel[slot])
+    after = place_of(m, cycle, e.key)
     e.prev = after
     if after == 0:
-        e.next = u32(ends & LOW)
-        ends = (ends & ~u64(LOW)) | u64(n)
+        e.next = cycle.first
+        cycle.first = n
     else:
         e.next = event(m, after).next
         event(m, after).next = n
     if e.next == 0:
-        ends = (ends & LOW) | (u64(n) << 32)
+        cycle.last = n
     else:
         event(m, e.next).prev = n
-    m.wheel[slot] = ends
+    cycle.near = n
     m.wheel_bits[slot >> 6] = m.wheel_bits[slot >> 6] | (u64(1) << (slot & 63))
     m.wheel_words = m.wheel_words | (u64(1) << (slot >> 6))
 
@@ -106,7 +122,7 @@ def nearest(m: Ptr[Machine]) -> u32:
             words = m.wheel_words
         word = ctz(words)
         bits = m.wheel_bits[word]
-    return u32(m.wheel[(word << 6) + ctz(bits)] & LOW)
+    return m.wheel[(word << 6) + ctz(bits)].first
 
 
 @fn
@@ -140,14 +156,17 @@ def take_far(m: Ptr[Machine]) -> None:
 
 
 @fn
-def take_near(m: Ptr[Machine], e: Ptr[Event]) -> None:
+def take_near(m: Ptr[Machine], n: u32, e: Ptr[Event]) -> None:
     """Remove the first event of its cycle's list."""
     slot = e.time & LAST
+    cycle = addr(m.wheel[slot])
+    cycle.first = e.next
+    if cycle.near == n:
+        cycle.near = e.next
     if e.next != 0:
         event(m, e.next).prev = 0
-        m.wheel[slot] = (m.wheel[slot] & ~u64(LOW)) | u64(e.next)
         return
-    m.wheel[slot] = 0
+    cycle.last = 0
     bits = m.wheel_bits[slot >> 6] & ~(u64(1) << (slot & 63))
     m.wheel_bits[slot >> 6] = bits
     if bits == 0:
@@ -165,7 +184,7 @@ def pop_event(m: Ptr[Machine], out: Ptr[Event]) -> None:
     if m.far_count != 0 and m.far[0] == n:
         take_far(m)
     else:
-        take_near(m, e)
+        take_near(m, n, e)
     m.event_count -= 1
     e.next = m.event_free
     m.event_free = n

@@ -30,6 +30,7 @@ from .state import (
     WHEEL,
     Block,
     Command,
+    Cycle,
     DramBank,
     Event,
     HartControl,
@@ -124,7 +125,7 @@ class Host:
         events = (2 * chip.fi.commands + OTHER_EVENTS) * chip.pes
         m.events = self._region("events", Event.size * events)
         m.far = self._region("far", 4 * events)
-        m.wheel = self._region("wheel", 8 * WHEEL)
+        m.wheel = self._region("wheel", Cycle.size * WHEEL)
         m.wheel_bits = self._region("wheel_bits", WHEEL // 8)
         self.regions["dram"] = dram or Region(chip.dram.bytes)
         m.dram = self.regions["dram"].addr

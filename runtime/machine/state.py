@@ -79,6 +79,16 @@ class Event(Struct):
 
 
 @struct
+class Cycle(Struct):
+    """The list of a cycle's events, by key; numbers of events, 0 = none."""
+
+    first: u32
+    last: u32
+    near: u32  # the one that was added last and is still there, or one beside it
+    pad: u32
+
+
+@struct
 class Slot(Struct):
     """Hazard state of one circular-buffer slot: the latest sequence number per channel."""
 
@@ -422,7 +432,7 @@ class Machine(Struct):
     event_count: u64
     event_used: u32  # numbers ever given
     event_free: u32  # first of those given back
-    wheel: Ptr[u64]  # by cycle: the number of the list's first event, and of its last << 32
+    wheel: Ptr[Cycle]  # by cycle modulo WHEEL
     wheel_bits: Ptr[u64]  # which lists hold events
     wheel_words: u64  # which words of `wheel_bits` are not 0
     far: Ptr[u32]  # the heap of the later ones

@@ -10,7 +10,7 @@ import pytest
 from mtia.isa.lang import Library, build
 from mtia.runtime.machine.events import pop_event, push_event
 from mtia.runtime.machine.host import Region
-from mtia.runtime.machine.state import WHEEL, Event, Machine
+from mtia.runtime.machine.state import WHEEL, Cycle, Event, Machine
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,8 @@ def queue(room: int) -> tuple[Any, list[Region]]:
     """A machine with nothing but an empty event queue."""
     machine = Machine.alloc()
     m, regions = Machine.view(machine.addr), []
-    for name, size in (("events", Event.size * room), ("far", 4 * room), ("wheel", 8 * WHEEL), ("wheel_bits", 512)):
+    sizes = {"events": Event.size * room, "far": 4 * room, "wheel": Cycle.size * WHEEL, "wheel_bits": WHEEL // 8}
+    for name, size in sizes.items():
         regions.append(Region(size))
         setattr(m, name, regions[-1].addr)
     return machine, regions
@@ -33,7 +34,8 @@ def queue(room: int) -> tuple[Any, list[Region]]:
 def test_events_come_in_order(seed: int, interpreter: str, native: Library) -> None:
     source, out = random.Random(seed), Event.alloc()
     machine, kept = queue(400)
-    m, e, waiting, sequence = Machine.view(machine.addr), Event.view(out.addr), [], 0
+    m, e, sequence = Machine.view(machine.addr), Event.view(out.addr), 0
+    waiting: list[tuple[int, int, int, int]] = []
     reach = (3, 70, WHEEL + 50, 3 * WHEEL)[seed]
     for step in range(1500 if interpreter == "reference" else 20_000):
         grows = len(waiting) < 300 and source.random() < (0.7 if step % 900 < 450 else 0.4)
