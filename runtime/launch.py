@@ -207,7 +207,7 @@ def _start(
             raise UserError(f"the program's data ends at {offset + len(data):#x}, past local memory of {chip.name}")
     for offset, data in images:
         host.write_ls(pes, offset, data)
-    _info(host.pes["harts"]["cp"]["info"][:pes], chip, pes, cores)
+    _info(host.configured["info"][:pes], chip, pes, cores)
     for core in range(cores):
         vector = bool(chip.hart.vector_mask >> core & 1)
         code = _decoded(program.text, program.text_base, chip, interpreter, vector)

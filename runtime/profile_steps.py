@@ -33,6 +33,7 @@ from mtia.runtime.machine.state import (
     RING_MASK,
     UNITS,
     WAIT_QUEUE,
+    Transfer,
     ring_of,
 )
 from mtia.runtime.profile import Result, watch
@@ -207,7 +208,7 @@ def _operand(command: Any, k: int, pe: Any) -> str:
     if o.form == Form.IMMEDIATE:
         return f"{{{_dtype(o.dtype)} {o.bits:#x}}}"
     if o.form == Form.GLOBAL:
-        g = command.remote
+        g = Transfer.view(int(command.transfer)).remote
         sizes = "x".join(str(g.size[d]) for d in range(g.rank))
         valid = "".join(f" valid {g.lo[d]}…{g.hi[d]}@{d}" for d in range(g.rank) if g.lo[d] > 0 or g.hi[d] < g.size[d])
         return f"{{{g.base:#x} {sizes} {_dtype(g.dtype)}{valid}}}"

@@ -30,6 +30,7 @@ from mtia.runtime.machine.state import (
     WAIT_WRITE,
     OpInfo,
     ring_of,
+    slots_of,
 )
 
 __all__ = ["Wait", "circle", "summary", "waits"]
@@ -116,7 +117,7 @@ def _hart(host: Any, pe: Any, index: int, hart: int) -> tuple[str, list[Who]]:
         return _missing(text, "full", "pops", pe, index, [1 - hart])
     if state in (WAIT_POP, WAIT_READ) and empty:
         return _missing(text, "empty", "pushes", pe, index, [1 - hart])
-    slot = cb.slot[(cb.popped if state == WAIT_READ else cb.pushed) % cb.slots]
+    slot = slots_of(cb)[(cb.popped if state == WAIT_READ else cb.pushed) % cb.slots]
     last = [max(slot.ready[c], slot.free[c], slot.write[c], slot.read[c]) for c in range(HARTS * UNITS)]
     late = [c for c in range(HARTS * UNITS) if pe.channels[c].retired < last[c]]
     return f"{text}, for {', '.join(UNIT_NAMES[c % UNITS] for c in late)}", [Who(index, c // UNITS, c) for c in late]

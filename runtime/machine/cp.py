@@ -48,6 +48,8 @@ from .state import (
     WAIT_WRITE,
     WAITING,
     Cb,
+    Channel,
+    Command,
     HartControl,
     Machine,
     OpInfo,
@@ -272,6 +274,16 @@ def advance(td: Ptr[TileReg]) -> None:
 
 
 @fn
+def begin_transfer(channel: Ptr[Channel], command: Ptr[Command], td: Ptr[TileReg]) -> None:
+    """Give a command with an operand in the global form, as every DMA has, its further state."""
+    transfer = addr(channel.transfers[channel.issued & RING_MASK])
+    command.transfer = transfer
+    memcpy(addr(transfer.remote), td, sizeof(TileReg))
+    transfer.done = 0
+    memset(addr(transfer.traffic[0]), 0, u64(TRAFFIC * 8))
+
+
+@fn
 def issue_command(
     m: Ptr[Machine], pe: Ptr[Pe], hart: u32, c: Ptr[HartControl], info: Ptr[OpInfo], i: Ptr[Insn], now: u64
 ) -> u32:
@@ -290,10 +302,8 @@ def issue_command(
     command.pc = i.pc
     command.word = i.word
     command.pending = 0
-    command.done = 0
     command.slowed = 0
     command.bytes = 0
-    memset(addr(command.traffic[0]), 0, u64(TRAFFIC * 8))
     command.direction = u32(i.rs2) & 3
     memset(addr(command.need[0]), 0, u64(CHANNELS * 4))
     for k in range(u32(0), info.operands):
@@ -301,7 +311,7 @@ def issue_command(
         if resolve(m, pe, hart, td, command, k, u32(info.access[k]), u32(info.form[k])) != 0:
             return TRAPPED
         if info.form[k] != 0 and td.form == GLOBAL:
-            memcpy(addr(command.remote), td, sizeof(TileReg))
+            begin_transfer(channel, command, td)
     if info.link != NO_LINK and neighbour(m, pe, command.direction) == NOWHERE:
         fault(addr(m.trap), u32(SPACE), u64(command.direction), u64(pe.index), u32(0))
         return TRAPPED

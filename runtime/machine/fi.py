@@ -157,7 +157,7 @@ def plain(m: Ptr[Machine], o: Ptr[Operand], k: u32) -> boolean:
 @fn
 def check_dma(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[OpInfo]) -> u32:
     """Check types, shapes and addresses of a DMA and count its rows; a trap cause or 0."""
-    g = addr(command.remote)
+    g = addr(command.transfer.remote)
     if g.rank == 0 or g.rank > MAX_RANK:
         return fault(addr(m.trap), u32(SHAPE), u64(g.rank), u64(MAX_RANK), u32(0))
     if element_bytes(g.dtype) == 0:
@@ -169,7 +169,7 @@ def check_dma(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[OpI
             return fault(addr(m.trap), u32(SHAPE), g.size[d], u64(MAX_ELEMENTS), u32(TOO_MANY))
         rows = elements
         elements *= g.size[d]
-    command.rows = rows
+    command.transfer.rows = rows
     if info.local != NO_OPERAND:
         o = addr(command.operand[info.local])
         if not plain(m, o, info.local):
@@ -200,6 +200,7 @@ def start_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> u32:
     e = addr(pe.engines[unit])
     channel = addr(pe.channels[n])
     command = addr(channel.ring[channel.started & RING_MASK])
+    walk = command.transfer
     cause = check_dma(m, pe, command, addr(m.ops[command.op]))
     if cause == 0 and pe.watch != 0:
         cause = check_start(m, pe, command)
@@ -217,10 +218,10 @@ def start_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) -> u32:
         e.next_issue = first << TICK_SHIFT
     command.started = now
     command.finished = NEVER
-    command.latest = e.next_issue
-    command.row = 0
-    command.col = 0
-    command.last_line = 0
+    walk.latest = e.next_issue
+    walk.row = 0
+    walk.col = 0
+    walk.last_line = 0
     command.bytes = 0
     count_traffic(e, command, u64(NEVER))
     push_event(m, e.next_issue >> TICK_SHIFT, pe.index, unit + RANK_STEP, u64(0))
@@ -240,8 +241,8 @@ def dma_line(
         arrival = prefetch_line(m, pe, e, at, t)
     else:
         arrival = read_line(m, pe, e, at, t)
-    if arrival > command.latest:
-        command.latest = arrival
+    if arrival > command.transfer.latest:
+        command.transfer.latest = arrival
     return arrival
 
 
@@ -251,7 +252,8 @@ def walk_row(
 ) -> boolean:
     """Request lines of the current row until its end (True) or until tick `stop_at` (False)."""
     e = addr(pe.engines[unit])
-    g = addr(command.remote)
+    walk = command.transfer
+    g = addr(walk.remote)
     size = element_bytes(g.dtype)
     stride = g.stride[g.rank - 1]
     count = u64(max(last_column(g) - first_column(g), i64(0)))
@@ -264,17 +266,17 @@ def walk_row(
         ticks = u64(m.write_ticks)
     line_bytes = u64(1) << u64(m.line_shift)
     base = start + u64(first_column(g) * stride)
-    while command.col < length:
-        at = base + command.col
+    while walk.col < length:
+        at = base + walk.col
         part = size
         step = u64(1)
         if dense:
-            part = min(length - command.col, line_bytes - (at & (line_bytes - 1)))
+            part = min(length - walk.col, line_bytes - (at & (line_bytes - 1)))
             step = part
         else:
-            at = base + u64(i64(command.col) * stride)
+            at = base + u64(i64(walk.col) * stride)
         line = (at >> u64(m.line_shift)) + 1
-        if line != command.last_line:
+        if line != walk.last_line:
             t = max(e.next_issue, e.outstanding[e.cursor])
             if t >= stop_at:
                 e.wait_window += t - e.next_issue
@@ -286,9 +288,9 @@ def walk_row(
             if e.cursor == e.window:
                 e.cursor = 0
             e.next_issue = t + ticks
-            command.last_line = line
+            walk.last_line = line
         command.bytes += part
-        command.col += step
+        walk.col += step
     return True
 
 
@@ -307,12 +309,13 @@ def dma_step(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, now: u64) -> u32:
     e = addr(pe.engines[unit])
     channel = addr(pe.channels[e.channel])
     command = addr(channel.ring[(e.seq - 1) & RING_MASK])
+    walk = command.transfer
     info = addr(m.ops[command.op])
-    g = addr(command.remote)
+    g = addr(walk.remote)
     stop_at = (now + u64(m.chip.fi_turn)) << TICK_SHIFT
-    while command.row < command.rows:
-        if row_valid(g, command.row):
-            start = row_address(g, command, info.index, command.row)
+    while walk.row < walk.rows:
+        if row_valid(g, walk.row):
+            start = row_address(g, command, info.index, walk.row)
             if info.index != NO_OPERAND and first_column(g) < last_column(g):
                 low = start + u64(first_column(g) * g.stride[1])
                 if region(m, low, element_bytes(g.dtype)) == 0:
@@ -321,13 +324,13 @@ def dma_step(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, now: u64) -> u32:
             if not walk_row(m, pe, unit, command, info, start, stop_at):
                 push_event(m, e.next_issue >> TICK_SHIFT, pe.index, unit + RANK_STEP, u64(0))
                 return 0
-        command.row += 1
-        command.col = 0
+        walk.row += 1
+        walk.col = 0
     e.active = 0
     e.bytes += command.bytes
     count_traffic(e, command, u64(1))
     pass_local(m, pe, now, command.bytes)
-    command.finished = max((command.latest + (1 << TICK_SHIFT) - 1) >> TICK_SHIFT, now)
+    command.finished = max((walk.latest + (1 << TICK_SHIFT) - 1) >> TICK_SHIFT, now)
     push_event(m, command.finished, pe.index, unit, u64(e.channel) << 32 | u64(e.seq))
     return 1
 
@@ -372,7 +375,7 @@ def move_row(
     row: u64, local: u64, cstride: i64, inward: boolean,
 ) -> u32:  # fmt: skip
     """Copy one row between local memory and the global view; a trap cause or 0."""
-    g = addr(command.remote)
+    g = addr(command.transfer.remote)
     size = element_bytes(g.dtype)
     columns = i64(g.size[g.rank - 1])
     first = min(first_column(g), columns)
@@ -411,7 +414,7 @@ def move_row(
 @fn
 def check_row(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], row: u64, local: u64, cstride: i64) -> u32:
     """Trap when a row that goes out has an element nobody wrote; elements outside the valid range do not count."""
-    g = addr(command.remote)
+    g = addr(command.transfer.remote)
     first = min(first_column(g), i64(g.size[g.rank - 1]))
     end = max(last_column(g), first)
     if not row_valid(g, row):
@@ -430,7 +433,7 @@ def dma_effect(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[Op
         return 0
     o = addr(command.operand[info.local])
     inward = info.unit == FI_IN
-    for row in range(u64(0), command.rows):
+    for row in range(u64(0), command.transfer.rows):
         local = u64(o.ptr) + row * u64(o.rstride)
         if pe.shadow != 0 and not inward:
             cause = check_row(m, pe, command, row, local, o.cstride)

@@ -13,7 +13,7 @@ import numpy as np
 from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
 from mtia.isa.state import WATCH_SHIFT, Hart
-from mtia.isa.xmtia.state import TICKS, fill_chip_params
+from mtia.isa.xmtia.state import TICKS, CpState, fill_chip_params
 
 from .arrays import numpy_type
 from .engine import Interpreter
@@ -21,10 +21,13 @@ from .memory import LS_BASE
 from .noc import link_count
 from .record import DRAIN, ROOM
 from .state import (
+    CBS,
     CHANNELS,
+    ENGINES,
     HART_OFF,
     HARTS,
     MAX_OUTSTANDING,
+    MAX_SLOTS,
     NEVER,
     RING,
     WHEEL,
@@ -33,14 +36,15 @@ from .state import (
     Cycle,
     DramBank,
     Event,
-    HartControl,
     Machine,
     OpInfo,
     Pe,
     Recent,
     Record,
     Sample,
+    Slot,
     Span,
+    Transfer,
     Trap,
 )
 
@@ -49,6 +53,16 @@ __all__ = ["Host", "Region"]
 _PROT_NONE = 0
 _MAP_NORESERVE = 0x4000  # Linux; not in the mmap module of every Python
 _MAP_FIXED_NOREPLACE = 0x100000  # likewise
+# Regions of which each PE has as many bytes.
+_PARTS = {
+    "pes": Pe.size,
+    "harts": Hart.size * HARTS,
+    "configured": CpState.size * HARTS,
+    "rings": Command.size * RING * CHANNELS,
+    "transfers": Transfer.size * RING * CHANNELS,
+    "slots": Slot.size * MAX_SLOTS * CBS * HARTS,
+    "outstanding": 8 * MAX_OUTSTANDING * ENGINES,
+}
 OTHER_EVENTS = 16  # of a PE at once, beside its DMA commands: harts, units, DMA steps
 
 
@@ -107,7 +121,7 @@ def _map_at(address: int, size: int, flags: int) -> bool:
 class Host:
     """One machine: its memory, and the interpreter that runs it. `dram` may be shared with other machines.
 
-    `pes` (one `Pe` each) and `registers` (`Hart`, by PE and hart) are numpy views of the state.
+    Numpy views of the state: `pes` (one `Pe` each), and by PE and hart `registers` (`Hart`), `configured` (`CpState`).
     """
 
     def __init__(self, chip: Chip, engine: Interpreter, dram: Region | None = None) -> None:
@@ -121,7 +135,6 @@ class Host:
         line = chip.noc.line_bytes
         blocks = max(chip.llc_bytes // (line * chip.sram.block_lines), chip.sram.ways)
         m.pes = chip.pes
-        m.pe = self._region("pes", Pe.size * chip.pes)
         events = (2 * chip.fi.commands + OTHER_EVENTS) * chip.pes
         m.events = self._region("events", Event.size * events)
         m.far = self._region("far", 4 * events)
@@ -151,11 +164,15 @@ class Host:
         m.limit = NEVER
         self.ls = self._region("ls", chip.ls.bytes * chip.pes)
         self.acc = self._region("acc", chip.re.bytes * chip.pes)
-        self._rings = self._region("rings", Command.size * RING * CHANNELS * chip.pes)
-        self.harts = self._region("harts", Hart.size * HARTS * chip.pes)
+        for name, size in _PARTS.items():
+            self._region(name, size * chip.pes)
+        m.pe = self.regions["pes"].addr
+        self.harts = self.regions["harts"].addr
         self.pes = np.frombuffer(self.regions["pes"].bytes(0, Pe.size * chip.pes), numpy_type(Pe))
         all_harts = self.regions["harts"].bytes(0, Hart.size * HARTS * chip.pes)
         self.registers = np.frombuffer(all_harts, numpy_type(Hart)).reshape(chip.pes, HARTS)
+        configured = self.regions["configured"].bytes(0, CpState.size * HARTS * chip.pes)
+        self.configured = np.frombuffer(configured, numpy_type(CpState)).reshape(chip.pes, HARTS)
         self.area_rows: np.ndarray[Any, Any] | None = None
         self._constants()
         self.reset()
@@ -221,8 +238,7 @@ class Host:
         used = np.flatnonzero((self.pes["harts"]["state"] != HART_OFF).any(axis=1))
         last = int(used[-1]) + 1 if len(used) else 0
         made = last
-        sizes = {"pes": Pe.size, "harts": Hart.size * HARTS, "rings": Command.size * RING * CHANNELS}
-        for name, size in sizes.items():
+        for name, size in _PARTS.items():
             region = self.regions[name]
             room = min(-(-last * size // mmap.PAGESIZE) * mmap.PAGESIZE, region.size)
             if room:
@@ -249,8 +265,10 @@ class Host:
         pes["ls"] = self.ls + index * chip.ls.bytes
         pes["acc"] = self.acc + index * chip.re.bytes
         pes["units"]["end"] = NEVER
-        queue = np.arange(CHANNELS * count, dtype=np.uint64).reshape(count, CHANNELS)
-        pes["channels"]["ring"] = self._rings + queue * (Command.size * RING)
+        pes["channels"]["ring"] = self._places("rings", count, CHANNELS)
+        pes["channels"]["transfers"] = self._places("transfers", count, CHANNELS)
+        pes["cbs"]["slot"] = self._places("slots", count, HARTS * CBS)
+        pes["engines"]["outstanding"] = self._places("outstanding", count, ENGINES)
         pes["engines"]["window"] = chip.fi.read_lines, chip.fi.write_lines
         harts = pes["harts"]
         number = np.arange(HARTS * count, dtype=np.uint64).reshape(count, HARTS)
@@ -261,8 +279,12 @@ class Host:
         registers["ls_ptr"] = pes["ls"][:, None]
         registers["machine"] = self.machine.addr
         registers["peer"] = (self.harts + number * Hart.size)[:, ::-1]
-        cp = Pe.offset("harts") + HartControl.offset("cp")
-        registers["unit"] = self.machine.pe + Pe.size * index[:, None] + cp + HartControl.size * np.arange(HARTS)
+        registers["unit"] = harts["cp"] = self._places("configured", count, HARTS)
+
+    def _places(self, name: str, count: int, parts: int) -> np.ndarray[Any, Any]:
+        """Addresses of the equal parts of what each of the first PEs has in a region, by PE and part."""
+        number = np.arange(parts * count, dtype=np.uint64).reshape(count, parts)
+        return self.regions[name].addr + number * np.uint64(_PARTS[name] // parts)
 
     def write_ls(self, pes: int, offset: int, data: bytes) -> None:
         """Put bytes into the local memory of the first PEs."""

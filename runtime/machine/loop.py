@@ -82,7 +82,7 @@ def dma_bound(pe: Ptr[Pe], n: u32, unit: u32) -> u64:
     command = addr(channel.ring[channel.retired & RING_MASK])
     if command.finished != NEVER:
         return command.finished
-    return max(command.latest, pe.engines[unit].next_issue) >> TICK_SHIFT
+    return max(command.transfer.latest, pe.engines[unit].next_issue) >> TICK_SHIFT
 
 
 @fn

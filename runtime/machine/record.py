@@ -6,7 +6,7 @@ is there and goes on; nothing of this changes what the machine does, or when.
 
 from __future__ import annotations
 
-from mtia.isa.lang import Ptr, addr, fn, memcpy, u8, u16, u32, u64
+from mtia.isa.lang import Ptr, addr, fn, memcpy, memset, u8, u16, u32, u64
 
 from .state import CHANNELS, TRAFFIC, Command, Engine, Machine, Pe
 
@@ -33,9 +33,9 @@ def note_command(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, command: Ptr[Command])
     r.depth = command.operand[1].cols if command.operands > 1 else u32(0)
     r.dtype = command.operand[command.operands - 1].dtype
     if unit < 2:
-        g = addr(command.remote)
+        g = addr(command.transfer.remote)
         r.address = g.base
-        r.rows = u32(command.rows)
+        r.rows = u32(command.transfer.rows)
         r.cols = u32(g.size[(g.rank - 1) & 3])
         r.dtype = g.dtype
     r.slowed = command.slowed
@@ -44,7 +44,10 @@ def note_command(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, command: Ptr[Command])
     r.unit = u8(unit)
     r.channel = u8(command.channel)
     memcpy(addr(r.need[0]), addr(command.need[0]), u64(CHANNELS * 4))
-    memcpy(addr(r.traffic[0]), addr(command.traffic[0]), u64(TRAFFIC * 8))
+    if unit < 2:
+        memcpy(addr(r.traffic[0]), addr(command.transfer.traffic[0]), u64(TRAFFIC * 8))
+    else:
+        memset(addr(r.traffic[0]), 0, u64(TRAFFIC * 8))
     m.trace_count += 1
     if m.trace_count + MARGIN > m.trace_capacity and m.stop == 0:
         m.stop = DRAIN
@@ -87,10 +90,11 @@ def sample(m: Ptr[Machine], now: u64) -> None:
 @fn
 def count_traffic(e: Ptr[Engine], command: Ptr[Command], sign: u64) -> None:
     """Take an engine's counters off a DMA command that begins (sign: all ones), add them when its last line is out."""
-    command.traffic[0] += sign * e.lines
-    command.traffic[1] += sign * e.llc_misses
-    command.traffic[2] += sign * e.coalesced
-    command.traffic[3] += sign * e.wait_noc
-    command.traffic[4] += sign * e.wait_sram
-    command.traffic[5] += sign * e.wait_dram
-    command.traffic[6] += sign * e.wait_window
+    traffic = addr(command.transfer.traffic[0])
+    traffic[0] += sign * e.lines
+    traffic[1] += sign * e.llc_misses
+    traffic[2] += sign * e.coalesced
+    traffic[3] += sign * e.wait_noc
+    traffic[4] += sign * e.wait_sram
+    traffic[5] += sign * e.wait_dram
+    traffic[6] += sign * e.wait_window

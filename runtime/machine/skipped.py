@@ -15,7 +15,7 @@ def skip_row(
     m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[OpInfo], row: u64, local: u64, cstride: i64
 ) -> u32:
     """Note that one row was not moved, or move it when it is made of addresses; a trap cause or 0."""
-    g = addr(command.remote)
+    g = addr(command.transfer.remote)
     size = element_bytes(g.dtype)
     columns = u64(g.size[g.rank - 1])
     inward = info.unit == FI_IN
@@ -59,7 +59,7 @@ def skip_dma(m: Ptr[Machine], pe: Ptr[Pe], command: Ptr[Command], info: Ptr[OpIn
     if info.local == NO_OPERAND:
         return 0
     o = addr(command.operand[info.local])
-    for row in range(u64(0), command.rows):
+    for row in range(u64(0), command.transfer.rows):
         cause = skip_row(m, pe, command, info, row, u64(o.ptr) + row * u64(o.rstride), o.cstride)
         if cause != 0:
             return cause

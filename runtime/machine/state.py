@@ -15,6 +15,7 @@ UNITS = 6
 UNIT_NAMES = ("fi.in", "fi.out", "mlu", "dpe", "re", "se")
 CHANNELS = 2 * UNITS
 HARTS = 2
+ENGINES = 2  # of the fabric interface: read, write
 
 MAX_OPERANDS = 4
 MAX_ELEMENTS = 1 << 20  # of a tile: more than any local memory holds, broadcasts included (defined)
@@ -112,7 +113,7 @@ class Cb(Struct):
     valid: u32
     users: u32  # harts that have named it, a bit each
     shared: u32  # its bytes are also another buffer's, or both harts name it: its commands are checked for races
-    slot: Array[Slot, MAX_SLOTS]
+    slot: Ptr[Slot]  # MAX_SLOTS of them, elsewhere
 
 
 @struct
@@ -126,8 +127,26 @@ class Pending(Struct):
 
 
 @struct
+class Transfer(Struct):
+    """What a command with a global view has beside the others: the view, and a DMA's walk over its lines."""
+
+    latest: u64  # last line's arrival
+    row: u64  # the next one
+    col: u64  # next byte in the row
+    last_line: u64  # last line asked for, + 1
+    rows: u64  # of the global view
+    traffic: Array[u64, TRAFFIC]  # lines, LLC misses, coalesced lines; ticks lost to NoC, SRAM, DRAM, window
+    done: u64
+    remote: TileReg  # the global form
+
+
+@struct
 class Command(Struct):
-    """A command in a queue: resolved operands and what it waits for."""
+    """A command in a queue: resolved operands and what it waits for.
+
+    The fields are in the order in which a command meets them, and their size is a multiple of 64, so that a command on
+    few operands takes few lines of the host's cache.
+    """
 
     op: u32
     operands: u32
@@ -141,21 +160,14 @@ class Command(Struct):
     word: u32
     pending: u32  # operands that still wait for push or pop
     bytes: u64  # DMA payload, otherwise what passes through local memory
-    latest: u64  # DMA: last line's arrival
-    row: u64  # DMA walk: next row
-    col: u64  # DMA walk: next byte in the row
-    last_line: u64  # DMA walk: last line asked for, + 1
-    rows: u64  # DMA: rows of the global view
-    done: u32
     direction: u32  # reduction network: where the neighbour is
     slowed: u32  # cycles that local memory's bandwidth added
-    pad: u32
-    traffic: Array[u64, TRAFFIC]  # DMA: lines, LLC misses, coalesced lines; ticks lost to NoC, SRAM, DRAM, window
     need: Array[u32, CHANNELS]
-    after: Array[u32, CHANNELS]  # races: what has completed before this starts, by channel
     wait: Array[Pending, MAX_OPERANDS]
     operand: Array[Operand, MAX_OPERANDS]
-    remote: TileReg  # the DMA's global form
+    after: Array[u32, CHANNELS]  # races: what has completed before this starts, by channel
+    transfer: Ptr[Transfer]  # of one with a global view
+    pad: Array[u64, 5]
 
 
 @struct
@@ -170,12 +182,19 @@ class Channel(Struct):
     retired: u32
     pad: u32
     ring: Ptr[Command]  # RING of them
+    transfers: Ptr[Transfer]  # beside them
 
 
 def ring_of(channel: Any) -> Any:
     """The commands of a channel, on the host."""
     kind: Any = Array[Command, RING]
     return ArrayView(kind, int(channel.ring))
+
+
+def slots_of(cb: Any) -> Any:
+    """The slots of a circular buffer, on the host."""
+    kind: Any = Array[Slot, MAX_SLOTS]
+    return ArrayView(kind, int(cb.slot))
 
 
 @struct
@@ -203,7 +222,7 @@ class Engine(Struct):
     next_issue: u64  # ticks
     window: u32  # lines allowed in flight
     cursor: u32
-    outstanding: Array[u64, MAX_OUTSTANDING]  # arrival ticks of the last lines
+    outstanding: Ptr[u64]  # arrival ticks of the last MAX_OUTSTANDING lines
     lines: u64
     bytes: u64
     llc_hits: u64
@@ -231,12 +250,12 @@ class HartControl(Struct):
     stall: Array[u64, HART_CAUSES]
     start: u64
     end: u64
-    cp: CpState
+    cp: Ptr[CpState]
 
 
 @struct
 class Pe(Struct):
-    """One processing element."""
+    """One processing element; what is large lies elsewhere, so that the PEs of a chip take few pages of the host."""
 
     index: u32
     row: u32
@@ -257,9 +276,9 @@ class Pe(Struct):
     ls_passed: u64  # bytes that the units have read and written there
     harts: Array[HartControl, HARTS]
     units: Array[Unit, UNITS]
-    engines: Array[Engine, 2]
-    cbs: Array[Cb, 32]  # 16 of hart A, 16 of hart B
+    engines: Array[Engine, ENGINES]
     channels: Array[Channel, CHANNELS]
+    cbs: Array[Cb, 32]  # 16 of hart A, 16 of hart B
 
 
 @struct

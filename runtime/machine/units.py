@@ -266,11 +266,11 @@ def complete_compute(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, now: u64) 
 def complete_dma(m: Ptr[Machine], pe: Ptr[Pe], unit: u32, n: u32, seq: u32, now: u64) -> u32:
     """The last line of a DMA has arrived; commands of a channel take effect in order. A trap cause or 0."""
     channel = addr(pe.channels[n])
-    channel.ring[(seq - 1) & RING_MASK].done = 1
+    channel.transfers[(seq - 1) & RING_MASK].done = 1
     pe.engines[unit].flight -= 1
     while channel.retired < channel.started:
         command = addr(channel.ring[channel.retired & RING_MASK])
-        if command.done == 0:
+        if command.transfer.done == 0:
             break
         info = addr(m.ops[command.op])
         cause = skip_dma(m, pe, command, info) if m.skip != 0 else dma_effect(m, pe, command, info)
