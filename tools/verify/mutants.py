@@ -30,6 +30,8 @@ _OTHER = {
 _INTRINSICS = {"ctz": "clz", "clz": "ctz", "floor": "ceil", "ceil": "floor", "rint": "trunc", "trunc": "rint"}
 _ROUNDING = ("exact.py", "floats.py", "convert.py", "vfloat.py", "scalars.py", "functions.py", "elements.py")
 _LANES = ("vector.py", "vmask.py", "vmerge.py", "vmemory.py", "vwide.py", "vfwide.py", "reduce.py", "tile.py")
+# Here 32-bit integers are sizes and register numbers, far below 2³¹: with the other sign they are the same.
+_SMALL = ("vlegal.py", "vmemory.py", "vector.py")
 _MANY = 400  # handlers that one changed function may reach: more would mean compiling most of the machine again
 
 
@@ -111,8 +113,13 @@ def _users() -> dict[int, int]:
 
 
 def _of_table(function: Fn) -> bool:
-    """Whether a function says what an instruction means or takes; the handlers around it are the machine's."""
-    return "/runtime/" not in function.file and _users().get(function.number, 0) <= _MANY
+    """Whether a function says what an instruction means or takes.
+
+    The handlers around it and the way to memory (isa/state.py) are the machine's.
+    """
+    if "/runtime/" in function.file or function.file.endswith("/isa/state.py"):
+        return False
+    return _users().get(function.number, 0) <= _MANY
 
 
 def _kind_of(function: Fn, general: str) -> str:
@@ -196,7 +203,11 @@ def _sites(function: Fn) -> list[Change]:
         put, node = queue.pop()
         if isinstance(node, Fn) or not (isinstance(node, list) or is_dataclass(node)):
             continue
-        found.extend((_kind_of(function, kind), text, apply) for kind, text, apply in _changes(node, put))
+        found.extend(
+            (_kind_of(function, kind), text, apply)
+            for kind, text, apply in _changes(node, put)
+            if kind != "sign" or not function.file.endswith(_SMALL)
+        )
         queue.extend(_children(node))
     return found
 

@@ -79,6 +79,7 @@ def run(seed: int, size: int, progress: Progress, first: int = 0, kind: str = ""
         mutant = outcome.mutant
         what = f"{number}: {mutant.kind} of {mutant.row}, {mutant.text}: {outcome.verdict}"
         report.notes.append(f"{what} in {outcome.seconds:.0f} s, {outcome.by}")
+        print(report.notes[-1], file=sys.stderr, flush=True)  # a campaign takes an hour
         outcomes.append(outcome)
     _summarise(report, outcomes)
     return report
