@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-__all__ = ["autoload", "fallbacks", "reset_fallbacks"]
+from typing import Any
+
+__all__ = ["autoload", "fallbacks", "inductor_options", "reset_fallbacks"]
 
 
 def autoload() -> None:
@@ -32,3 +34,17 @@ def reset_fallbacks() -> None:
     from mtia.runtime.torch_backend import load
 
     load.native().reset_fallbacks()
+
+
+def inductor_options() -> dict[str, Any]:
+    """Options for `torch.compile` with which Inductor makes Triton kernels of products and convolutions too."""
+    import torch._inductor.config as config
+
+    backends = (
+        "max_autotune_gemm_backends",
+        "max_autotune_conv_backends",
+        "max_autotune_conv_bwd_weight_backends",
+        "max_autotune_conv_bwd_input_backends",
+    )
+    known = {name: "TRITON" for name in backends if hasattr(config, name)}  # torch 2.12 has not all of them
+    return {"max_autotune_gemm": True, **known}
