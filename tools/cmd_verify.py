@@ -35,6 +35,9 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"unknown campaign '{options.campaign}'; campaigns: {', '.join(known) or 'none'}")
     module = load(options.campaign)
     given = _options(module, options.campaign, options.rest)
+    for key, value in vars(given).items():
+        if isinstance(value, int) and value < 0:
+            raise UserError(f"--{key.replace('_', '-')} is {value}, must not be negative")
     least = min(module.SIZE, 1)  # 0 is a size where it is the usual one: all there are
     if given.size < least:
         raise UserError(f"--size is {given.size}, must be at least {least}")

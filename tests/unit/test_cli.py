@@ -126,9 +126,15 @@ def test_campaigns_have_a_size(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("verify") == 0 and "qemu" in capsys.readouterr().out
     assert run("verify", "xmtia", "--size", "3", "--json") == 0
     assert json.loads(capsys.readouterr().out)["counts"]["cases"] == 3
-    for name, size, least in (("xmtia", "0", 1), ("strict", "-1", 0)):
-        assert run("verify", name, "--size", size) == 2
-        assert f"--size is {size}, must be at least {least}" in capsys.readouterr().err
+    for name, option, value, message in (
+        ("xmtia", "--size", "0", "--size is 0, must be at least 1"),
+        ("strict", "--size", "-1", "--size is -1, must not be negative"),
+        ("broken", "--first", "-3", "--first is -3, must not be negative"),
+        ("strict", "--only", "no such", "no program has 'no such' in its name"),
+        ("exact", "--only", "no such", "no operation or instruction has 'no such' in its name"),
+    ):
+        assert run("verify", name, option, value) == 2
+        assert capsys.readouterr().err == f"error: {message}\n"
     assert run("verify", "nothing") == 2 and "campaigns: broken, exact" in capsys.readouterr().err
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from mtia.isa import elf, table
 from mtia.isa.asm import assemble
 from mtia.isa.chip import load_chip
+from mtia.isa.errors import UserError
 from mtia.runtime.machine.hart import Runner
 from mtia.tools.verify.common import Progress, Report
 from mtia.tools.verify.exact_forms import Form, Kind, Operation, operations
@@ -321,6 +322,8 @@ def run(seed: int, size: int, progress: Progress, only: str = "") -> Report:
     """Run every operation with `size` operand tuples in each rounding mode."""
     report = Report("exact", seed, size)
     todo = [o for o in operations() if only in o.name or any(only in form.name for form in o.forms)]
+    if not todo:
+        raise UserError(f"no operation or instruction has '{only}' in its name")
     campaign = Campaign(report, random.Random(seed))
     for done, operation in enumerate(todo):
         cases = solve(operation, size, random.Random(f"{seed} {operation.name}"))

@@ -10,6 +10,7 @@ import argparse
 
 import numpy as np
 from mtia.compiler.backend.assembled import assemble_program
+from mtia.isa.errors import UserError
 from mtia.runtime.device import Device
 from mtia.runtime.launch import LaunchResult, launch
 from mtia.tools.verify.common import Progress, Report
@@ -32,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(seed: int, size: int, progress: Progress, only: str = "", interpreter: str = "fast") -> Report:
     """Run all programs of the corpus, or `size` of them in an order that the seed gives."""
     programs = [program for program in corpus() if only in program.name]
+    if not programs:
+        raise UserError(f"no program has '{only}' in its name")
     if size:
         order = np.random.default_rng(seed).permutation(len(programs))[:size]
         programs = [programs[place] for place in sorted(order)]
