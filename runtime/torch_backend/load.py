@@ -17,6 +17,7 @@ get_rng_state""".split()
 
 _module: Any = None
 _failure: Exception | None = None
+_operators: list[Any] = []  # a library's operators live as long as it
 
 
 def register() -> None:
@@ -79,7 +80,15 @@ def _start() -> Any:
     if torch._C._mtia_getDeviceCount() != devices:
         raise RuntimeError("the mtia device was built after torch had looked for it: start this program again")
     torch._C._dynamo.guards._empty_strided_mtia = _empty_strided
+    _operators.append(torch.library.Library("aten", "IMPL"))
+    _operators[0].impl("native_layer_norm", _native_layer_norm, "MTIA")
     return module
+
+
+def _native_layer_norm(*arguments: Any) -> Any:
+    from mtia.runtime.torch_backend import kernels
+
+    return kernels.native_layer_norm(*arguments)
 
 
 def _empty_strided(size: Any, stride: Any, dtype: Any) -> Any:

@@ -262,7 +262,7 @@ def test_tensors_that_are_not_for_us(driver: Any) -> None:
     from mtia.tools.kernels.add import add_kernel
 
     x, out = torch.ones(8), torch.zeros(8)
-    with pytest.raises(UserError, match="'meta'; kernels for MTIA take CPU tensors"):
+    with pytest.raises(UserError, match="'meta'; kernels for MTIA take mtia and CPU tensors"):
         add_kernel[(1,)](x.to("meta"), x, out, 8, BLOCK_SIZE=8)
     with pytest.raises(Exception, match="complex64"):
         add_kernel[(1,)](x.to(torch.complex64), x, out, 8, BLOCK_SIZE=8)

@@ -323,6 +323,20 @@ def test_an_integer_scalar_becomes_a_float(driver: Any) -> None:
     assert equal(out, torch.tensor([11 / 4]))
 
 
+@pytest.mark.parametrize(("shape", "columns"), [((3, 5), 129), ((2,), 5000)])
+def test_layer_norm_is_a_kernel(driver: Any, shape: tuple[int, ...], columns: int) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(*shape, columns), torch.randn(columns), torch.randn(columns)
+    for affine in ((weight, bias), (weight, None), (None, None)):
+        there = [None if value is None else value.to("mtia") for value in affine]
+        got = torch.native_layer_norm(x.to("mtia"), [columns], *there, 1e-5)
+        want = torch.native_layer_norm(x.double(), [columns], *(v if v is None else v.double() for v in affine), 1e-5)
+        for have, exact in zip(got, want, strict=True):
+            bound = 4 * 2**-24 * (1 + columns**0.5) * max(1.0, exact.abs().max().item())
+            assert have.shape == exact.shape and (have.cpu() - exact).abs().max().item() <= bound
+    assert fallbacks() == {}
+
+
 # ---- torch.compile ----
 
 # One configuration of each of Inductor's templates: measuring all of them takes a minute.
