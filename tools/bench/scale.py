@@ -142,12 +142,16 @@ def _idle_row(repeats: int) -> Row:
 
 
 def _growth_rows(repeats: int) -> Iterator[Row]:
+    """Commands on the same bytes of each PE's local memory, after a start in which every queue has been once around.
+
+    What is timed so touches no memory for the first time, and one PE gets enough of them to take as long as a launch.
+    """
     each = {}
-    for rows_, cols in ((1, 1), GRID):
+    for rows_, cols, rounds in ((1, 1, 60_000), (*GRID, 1500)):
         pes = rows_ * cols
         seconds = _commands(_device(rows_, cols), pes, repeats)
-        few, half, whole = (seconds(count) for count in (200, 1700, 3200))
-        each[pes] = (whole - few) / (3000 * 4 * pes)
+        few, half, whole = (seconds(200 + count) for count in (0, rounds, 2 * rounds))
+        each[pes] = (whole - few) / (2 * rounds * 4 * pes)
         yield _row(f"host time per command, {pes} PEs", each[pes] * 1e6, "us", 0.0)
         yield _row(f"second half of the commands beside the first, {pes} PEs", (whole - half) / (half - few), "x", 1.2)
     yield _row(f"host time per command, {pes} PEs beside 1", each[pes] / each[1], "x", 2.5)
