@@ -22,10 +22,9 @@ _operators: list[Any] = []  # a library's operators live as long as it
 
 def register() -> None:
     """Register the device if it is built, else arrange for its first use to build it."""
-    import torch
     from mtia.runtime.torch_backend import build
 
-    if (torch.version.cuda or torch.version.hip) and not _asked_for():
+    if not may_be_accelerator():
         _defer(silent=("is_available", "device_count"))  # a GPU build of torch: `torch.accelerator` stays the GPU
     elif build.built():
         ensure()
@@ -33,8 +32,12 @@ def register() -> None:
         _defer()
 
 
-def _asked_for() -> bool:
-    return bool(os.environ.get("MTIA_TARGET")) or os.environ.get("TRITON_DEFAULT_BACKEND") == "mtia"
+def may_be_accelerator() -> bool:
+    """Whether the device may become torch's accelerator unasked: not where torch is built for GPUs."""
+    import torch
+
+    asked = bool(os.environ.get("MTIA_TARGET")) or os.environ.get("TRITON_DEFAULT_BACKEND") == "mtia"
+    return asked or not (torch.version.cuda or torch.version.hip)
 
 
 def registered() -> bool:
@@ -78,7 +81,8 @@ def _start() -> Any:
     module.start(devices, os.environ.get("MTIA_FALLBACK", MODES[0]))
     atexit.register(module.finish)
     if torch._C._mtia_getDeviceCount() != devices:
-        raise RuntimeError("the mtia device was built after torch had looked for it: start this program again")
+        also = "" if may_be_accelerator() else "set MTIA_TARGET and "
+        raise RuntimeError(f"the mtia device came after torch looked for accelerators: {also}start this program again")
     torch._C._dynamo.guards._empty_strided_mtia = _empty_strided
     _operators.append(torch.library.Library("aten", "IMPL"))
     _operators[0].impl("native_layer_norm", _native_layer_norm, "MTIA")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import mmap
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from mtia.runtime.device import ALIGN, Buffer, Device
 
 __all__ = ["DeviceMemory", "History", "OutOfMemory"]
 
+LARGE = 1 << 20  # bytes; the host gets the pages of larger places back while nothing is in them
 _UNITS = ("bytes", "KiB", "MiB", "GiB")
 
 
@@ -68,6 +71,7 @@ class DeviceMemory:
         self.allocated = self.peak = self.reserved = self.peak_reserved = self.made = self.refused = self.retries = 0
         self._live: dict[int, tuple[Buffer, int, list[dict[str, Any]]]] = {}  # host address → buffer, room, frames
         self._kept: dict[int, list[int]] = {}  # bytes of the place → device addresses
+        self._lock = threading.RLock()  # autograd has threads of its own
 
     @property
     def total(self) -> int:
@@ -76,22 +80,23 @@ class DeviceMemory:
 
     def allocate(self, size: int) -> int:
         """The host address of `size` new bytes."""
-        room = -(-size // ALIGN) * ALIGN
-        kept = self._kept.get(room)
-        if kept:
-            buffer = self.device.reuse(kept.pop(), size, room)
-        else:
-            buffer = self._fresh(size, room)
-            self.reserved += room
-            self.peak_reserved = max(self.peak_reserved, self.reserved)
-        address = buffer.address + self.offset
-        frames = self.history.frames()
-        self._live[address] = buffer, room, frames
-        self.made += 1
-        self.allocated += room
-        self.peak = max(self.peak, self.allocated)
-        self.history.note("alloc", self.index, address, size, frames)
-        return address
+        with self._lock:
+            room = -(-size // ALIGN) * ALIGN
+            kept = self._kept.get(room)
+            if kept:
+                buffer = self.device.reuse(kept.pop(), size, room)
+            else:
+                buffer = self._fresh(size, room)
+                self.reserved += room
+                self.peak_reserved = max(self.peak_reserved, self.reserved)
+            address = buffer.address + self.offset
+            frames = self.history.frames()
+            self._live[address] = buffer, room, frames
+            self.made += 1
+            self.allocated += room
+            self.peak = max(self.peak, self.allocated)
+            self.history.note("alloc", self.index, address, size, frames)
+            return address
 
     def _fresh(self, size: int, room: int) -> Buffer:
         for attempt in range(2):
@@ -115,20 +120,25 @@ class DeviceMemory:
 
     def release(self, address: int) -> int:
         """Keep the place of an allocation for the next one; the bytes of the place."""
-        buffer, room, frames = self._live.pop(address)
-        self.device.keep(buffer)
-        self._kept.setdefault(room, []).append(buffer.address)
-        self.allocated -= room
-        self.history.note("free_completed", self.index, address, buffer.size, frames)
-        return room
+        with self._lock:
+            buffer, room, frames = self._live.pop(address)
+            self.device.keep(buffer)
+            offset = buffer.address - self.device.first_address
+            if room >= LARGE and offset % mmap.PAGESIZE == 0 and room % mmap.PAGESIZE == 0:
+                self.device.dram.clear(offset, room)
+            self._kept.setdefault(room, []).append(buffer.address)
+            self.allocated -= room
+            self.history.note("free_completed", self.index, address, buffer.size, frames)
+            return room
 
     def empty_cache(self) -> None:
         """Give the places that are kept back to the device."""
-        for room, addresses in self._kept.items():
-            for address in addresses:
-                self.device.release(address, room)
-                self.reserved -= room
-        self._kept = {}
+        with self._lock:
+            for room, addresses in self._kept.items():
+                for address in addresses:
+                    self.device.release(address, room)
+                    self.reserved -= room
+            self._kept = {}
 
     def reset_peak(self) -> None:
         """Let the peaks start from now."""
@@ -150,7 +160,7 @@ class DeviceMemory:
 
     def segments(self) -> list[dict[str, Any]]:
         """The places, each a segment of one block, in the form of torch's memory viewer."""
-        live = [(at, buffer.size, room, frames) for at, (buffer, room, frames) in self._live.items()]
+        live = [(at, buffer.size, room, frames) for at, (buffer, room, frames) in list(self._live.items())]
         found = [self._segment(*block, state="active_allocated") for block in live]
         for room, addresses in self._kept.items():
             found += [self._segment(a + self.offset, 0, room, [], state="inactive") for a in addresses]

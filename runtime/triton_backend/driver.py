@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -113,6 +114,7 @@ class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
         self.utils = Utils(self)
         self.launcher_cls = Launcher
         self._device: Any = None
+        self._lock = threading.RLock()  # autograd launches from threads of its own
 
     @staticmethod
     def is_active() -> bool:
@@ -149,6 +151,10 @@ class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
 
     def run(self, program: Any, grid: tuple[int, int, int], values: Sequence[Any], stream: int = 0) -> None:
         """Launch a loaded program on tensors and numbers, and wait for it."""
+        with self._lock:
+            self._run(program, grid, values, stream)
+
+    def _run(self, program: Any, grid: tuple[int, int, int], values: Sequence[Any], stream: int) -> None:
         from mtia.runtime.launch import launch
         from mtia.runtime.triton_backend.arguments import Arguments
 

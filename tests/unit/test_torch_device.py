@@ -444,6 +444,31 @@ def test_without_a_compiler(run: Callable[..., Any], tmp_path: Path) -> None:
     assert (first, second) == ("2.0", "False 0 1") and third.startswith(says), done.stderr
 
 
+def test_a_gpu_build_of_torch_keeps_its_accelerator(run: Callable[..., Any]) -> None:
+    done = run(
+        "import torch\n"
+        "from mtia.runtime.torch_backend import autoload\n"
+        "torch.version.cuda = '12.8'\n"
+        "autoload()\n"
+        "print(torch.accelerator.current_accelerator(), torch.mtia.is_available())\n"
+        "print(torch.ones(2, device='mtia').device)\n",
+        TORCH_DEVICE_BACKEND_AUTOLOAD="0",
+    )
+    # torch looks for the hooks once, here in `current_accelerator`: the device cannot be added any more.
+    assert done.stdout == "None False\n" and "set MTIA_TARGET and start this program again" in done.stderr, done.stderr
+
+
+def test_the_first_use_builds(run: Callable[..., Any], tmp_path: Path) -> None:
+    compiler = tmp_path / "compiler"  # stands in for a compiler: hands out what has been built
+    compiler.write_text(f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\ncp "{build.library()}" "$2"\n')
+    compiler.chmod(0o755)
+    program = "import torch\nprint('imported')\nprint(torch.ones(2, device='mtia').device, torch.mtia.device_count())"
+    for progress in (True, False):
+        done = run(program, MTIAC_CACHE=str(tmp_path / "cache"), CXX=str(compiler))
+        assert done.stdout == "imported\nmtia:0 1\n", done.stderr
+        assert ("mtia: building the device for torch" in done.stderr) == progress
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [("MTIA_DEVICE_COUNT", "many", "MTIA_DEVICE_COUNT must be 1 to 64, not 'many'"), ("MTIA_TARGET", "x", "'x'")],

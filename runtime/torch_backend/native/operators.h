@@ -294,7 +294,13 @@ inline at::Scalar item(const Tensor& self) {
 
 inline const Tensor& resize(const Tensor& self, c10::IntArrayRef size, std::optional<at::MemoryFormat> format) {
   c10::DeviceGuard guard(self.device());
-  return at::native::resize_(self, size, format);
+  const auto* before = self.storage().data();
+  auto kept = self.storage().nbytes();
+  at::native::resize_(self, size, format);
+  if (self.storage().data() != before) {
+    written.note(self.storage().data(), std::min(kept, self.storage().nbytes()));
+  }
+  return self;
 }
 
 inline Tensor& set_storage(Tensor& self, at::Storage source, int64_t offset, c10::IntArrayRef size,
