@@ -117,7 +117,7 @@ def _batch(programs: list[Program], tally: _Tally, reference: bool, most: int) -
     if theirs.problem or ours.problem or theirs.output != ours.output:
         parts = zip(programs, execute.split(theirs.output, programs), execute.split(ours.output, programs), strict=True)
         suspects = [program for program, a, b in parts if a != b or not a]
-        failures += [_failure(program) for program in suspects[:most] if differs(program)]
+        failures += [explain(program) for program in suspects[:most] if differs(program)]
         if not failures:
             failures.append(f"programs {', '.join(p.seed for p in programs)} differ together, not alone")
     return failures
@@ -129,7 +129,7 @@ def differs(program: Program) -> bool:
     return bool(theirs.problem) != bool(ours.problem) or (not theirs.problem and theirs.output != ours.output)
 
 
-def _failure(program: Program) -> str:
+def explain(program: Program) -> str:
     """The shortest program that still differs in the same way, as text."""
     theirs, ours = execute.compare([program])
     kind = bool(theirs.problem), bool(ours.problem)
