@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hand_written import program
 from mtia.compiler.backend.assembled import assemble_program
 from mtia.isa.errors import UserError
 from mtia.runtime import counters, elf
@@ -74,10 +75,6 @@ done:
 @pytest.fixture(scope="module")
 def device() -> Device:
     return Device("mtia200")
-
-
-def program(text: str, *arguments: str, cores: int = 1) -> elf.Program:
-    return elf.load(assemble_program(text, "hand.s", arguments, None, cores))
 
 
 def run_add_one(device: Device, **options: Any) -> tuple[Any, np.ndarray[Any, Any], int]:

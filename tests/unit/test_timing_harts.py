@@ -230,7 +230,7 @@ def test_every_latency_of_the_chip_file_is_used() -> None:
     chip = odd_chip()
     for field in dataclasses.fields(chip.hart)[4:]:
         if field.name == "skew":
-            continue  # between two harts
+            continue  # between two harts: test_timing_policies.py
         other = dataclasses.replace(chip.hart, **{field.name: 2 * getattr(chip.hart, field.name)})
         changed = [
             expected(chip.hart, 2) != expected(other, 512 // other.vector_datapath_bits)
