@@ -12,12 +12,12 @@ $(STAMP): pyproject.toml tools/setup.sh
 	bash tools/setup.sh "$(PYTHON)" "$(VENV)"
 	touch $@
 
-# Once for each user and version, into the cache folder: otherwise every test process would do it at the same time.
+# All of it at once, into the user's cache: otherwise every test process would compile the parts that it meets.
 machine: setup
 	$(BIN)/python -m mtia.runtime.machine
 	$(BIN)/python -m mtia.runtime.torch_backend
 
-demo: machine
+demo: setup
 	$(BIN)/python -m mtia.tools.demo
 
 test: setup lint types unit lit
