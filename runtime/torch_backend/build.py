@@ -79,13 +79,15 @@ def _compile(compiler: str, target: Path, log: Path) -> None:
     import sysconfig
 
     import torch
-    from torch.utils.cpp_extension import include_paths, library_paths
 
+    folder = Path(torch.__file__).parent
+    include = folder / "include"
+    headers = (include, include / "torch" / "csrc" / "api" / "include", Path(sysconfig.get_paths()["include"]))
     command = [compiler, "-std=c++20", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", str(SOURCES / "module.cpp")]
     command += ["-o", str(target), f"-DTORCH_EXTENSION_NAME={NAME}"]
     command += [f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"]
-    command += [f"-I{path}" for path in (*include_paths(), sysconfig.get_paths()["include"])]
-    command += [f"-L{path}" for path in library_paths()] + ["-lc10", "-ltorch_cpu", "-ltorch", "-ltorch_python"]
+    command += [f"-I{path}" for path in headers]
+    command += [f"-L{folder / 'lib'}", "-lc10", "-ltorch_cpu", "-ltorch", "-ltorch_python"]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except OSError as error:

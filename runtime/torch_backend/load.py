@@ -22,8 +22,12 @@ _operators: list[Any] = []  # a library's operators live as long as it
 
 def register() -> None:
     """Register the device if it is built, else arrange for its first use to build it."""
+    import torch
+    from mtia.runtime import torch_backend
     from mtia.runtime.torch_backend import build
 
+    torch.mtia.fallbacks = torch_backend.fallbacks
+    torch.mtia.reset_fallbacks = torch_backend.reset_fallbacks
     if not may_be_accelerator():
         _defer(silent=("is_available", "device_count"))  # a GPU build of torch: `torch.accelerator` stays the GPU
     elif build.built():
