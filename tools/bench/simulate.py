@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtia.tools.bench import scale, strict
-from mtia.tools.bench.common import Row
+from mtia.tools.bench.common import Row, speed_row
 
 if TYPE_CHECKING:
     from mtia.isa.elf import ElfFile
@@ -28,16 +28,16 @@ matmul(a[:128, :128].contiguous(), b[:128, :128].contiguous(), block_m=BLOCKS[0]
 start = time.perf_counter()
 c = matmul(a, b, block_m=BLOCKS[0], block_n=BLOCKS[1], block_k=BLOCKS[2])
 seconds = time.perf_counter() - start
-assert (c.float() - a.float() @ b.float()).abs().max() < 0.25  # one fp16 rounding at |c| < 256 is at most 0.0625
-print(seconds)
+right = (c.float() - a.float() @ b.float()).abs().max() < 0.25  # one fp16 rounding at |c| < 256 is at most 0.0625
+print(seconds, int(right))
 """
 
 _PEAK = """\
 import resource, sys
 from mtia.tools.bench import kernels
 blocks = {"BLOCK_SIZE_M": 128, "BLOCK_SIZE_N": 128, "BLOCK_SIZE_K": 64}
-assert kernels.measure(kernels.gemm(2048, 2048, 2048), sys.argv[1], "llc", blocks)["ok"]
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)  # Linux counts in KiB
+right = kernels.measure(kernels.gemm(2048, 2048, 2048), sys.argv[1], "llc", blocks)["ok"]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, int(right))  # Linux counts in KiB
 """
 
 
@@ -77,7 +77,7 @@ def _hart_rows(repeats: int, only: str) -> Iterator[Row]:
     def row(name: str, file: ElfFile, floor: float) -> Row:
         values = [programs.speed(file) / 1e6 for _ in range(repeats)]
         least, most = round(min(values), 1), round(max(values), 1)
-        found = _row(name, statistics.median(values), "M instructions/s", "", 0.0, floor)
+        found = speed_row(name, statistics.median(values), "M instructions/s", least=floor)
         return {**found, "min": least, "max": most, "mix": programs.mix(file)}
 
     if only in "scalar hart":
@@ -89,29 +89,29 @@ def _hart_rows(repeats: int, only: str) -> Iterator[Row]:
             yield row(f"vector {name}", file, 300.0)
 
 
-def _row(name: str, value: float, unit: str, peer: str, peer_value: float, floor: float) -> Row:
-    ratio = peer_value / value if peer_value else 0.0
-    return {
-        "name": name, "value": round(value, 4), "unit": unit, "peer": peer, "peer_value": round(peer_value, 4),
-        "ratio": round(ratio, 2), "floor": floor,
-    }  # fmt: skip
+def _measured(program: str, *arguments: str, **environment: str) -> tuple[float, bool]:
+    """The number that a Python program prints in a process of its own, and whether it found its result right."""
+    command = [sys.executable, "-c", program, *arguments]
+    environment = {**os.environ, **environment}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    value, right = done.stdout.split()
+    return float(value), right == "1"
 
 
 def _matmul_row(target: str, repeats: int, blocks: tuple[int, int, int]) -> Row:
-    def seconds(**extra: str) -> float:
-        environment = {**os.environ, "MTIA_TARGET": target, **extra}
-        command = [sys.executable, "-c", _MATMUL.replace("BLOCKS", str(blocks))]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+    def seconds(**extra: str) -> tuple[float, bool]:
+        return _measured(_MATMUL.replace("BLOCKS", str(blocks)), MTIA_TARGET=target, **extra)
 
-    ours = statistics.median(seconds() for _ in range(repeats))
+    runs = [seconds() for _ in range(repeats)]
+    ours, right = statistics.median(taken for taken, _ in runs), all(ok for _, ok in runs)
     name = "matmul 1024x1024x1024 fp16, blocks " + "x".join(map(str, blocks))
-    return _row(name, ours, "s", "TRITON_INTERPRET=1", seconds(TRITON_INTERPRET="1"), 30.0)
+    theirs, _ = seconds(TRITON_INTERPRET="1")
+    return speed_row(name, ours, "s", 30.0, peer="TRITON_INTERPRET=1", peer_value=theirs, ok=right, of="ratio")
 
 
 def _memory_row(target: str) -> Row:
-    command = [sys.executable, "-c", _PEAK, target]
-    peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return _row("peak memory of matmul 2048x2048x2048 fp16", peak, "GiB", "", 0.0, 1.5)
+    peak, right = _measured(_PEAK, target)
+    return speed_row("peak memory of matmul 2048x2048x2048 fp16", peak, "GiB", most=1.5, ok=right)
 
 
 def _command_row(target: str, repeats: int) -> Row:
@@ -131,7 +131,7 @@ def _command_row(target: str, repeats: int) -> Row:
 
     few, many = 100, 5100
     each = [(seconds(many) - seconds(few)) / ((many - few) * 4 * pes) * 1e6 for _ in range(repeats)]
-    return _row("unit command on one element", statistics.median(each), "us", "", 0.0, 0.5)
+    return speed_row("unit command on one element", statistics.median(each), "us", most=0.5)
 
 
 def rows(target: str = "mtia200", repeats: int = 0, only: str = "") -> Iterator[Row]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mtia.tools.bench.common import Row
+from mtia.tools.bench.common import Row, speed_row
 
 __all__ = ["rows"]
 
@@ -101,10 +101,8 @@ def rows(target: str, repeats: int) -> Iterator[Row]:
         pairs = [(_seconds(launch, False), _seconds(launch, True)) for _ in range(max(repeats, 3))]
         ratio = statistics.median(on / off for off, on in pairs)
         off, on = (statistics.median(pair[k] for pair in pairs) for k in (0, 1))
-        yield {
-            "name": f"strict checks on / off, {name}", "value": round(ratio, 2), "unit": "x",
-            "peer": f"{off:.3f} s off, {on:.3f} s on", "peer_value": 0.0, "ratio": 0.0, "floor": 2.0,
-        }  # fmt: skip
+        spent = f"{off:.3f} s off, {on:.3f} s on"
+        yield speed_row(f"strict checks on / off, {name}", ratio, "x", most=2.0, peer=spent)
 
 
 def _seconds(launch: Launch, strict: bool) -> float:
