@@ -22,6 +22,7 @@ _POWERS_OF_TWO = (
     "noc.line_bytes", "noc.coalesce_lines", "sram.block_lines", "dram.page_bytes", "dram.interleave_bytes",
     "dram.banks",
 )  # fmt: skip
+_DPE_BYTES = {"fp16": 2, "bf16": 2, "int8": 1, "fp8": 1, "tf32": 4}  # of a value that the DPE takes
 
 
 def _number(low: int, high: int) -> Any:
@@ -386,3 +387,14 @@ class _Reader:
                 f"'dram.interleave_bytes' is {chip.dram.interleave_bytes}; accepted: from noc.line_bytes "
                 f"({chip.noc.line_bytes}) to dram.page_bytes ({chip.dram.page_bytes})"
             )
+        self.check_dpe(chip.dpe)
+
+    def check_dpe(self, dpe: Dpe) -> None:
+        """A tile takes `tile` rows, `tile` columns and a slice of k in `tile` clocks: that is the rate of a type."""
+        for name, size in _DPE_BYTES.items():
+            rate, whole = getattr(dpe, name), dpe.tiles * dpe.tile * dpe.slice_bytes
+            if rate and rate * size != whole:
+                raise self.error(
+                    f"'dpe.{name}' is {rate}; accepted: 0 (not supported) or tiles x tile x slice_bytes / bytes of a "
+                    f"value = {dpe.tiles} x {dpe.tile} x {dpe.slice_bytes} / {size} = {whole / size:g}"
+                )

@@ -56,11 +56,18 @@ def test_the_manual_says_what_each_number_costs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mtia200", "mtia300"])
-def test_slices_and_rates_agree(name: str) -> None:
+def test_slices_and_rates_agree(name: str, tmp_path: Path) -> None:
     """A tile takes 32 x 32 elements by a slice in 32 clocks: the rates by type follow from the bytes of an element."""
     dpe = load_chip(name).dpe
     for rate, size in ((dpe.fp16, 2), (dpe.bf16, 2), (dpe.int8, 1), (dpe.fp8, 1), (dpe.tf32, 4)):
         assert rate in (0, 32 * dpe.tiles * dpe.slice_bytes // size)
+    text = (TARGETS / f"{name}.toml").read_text()
+    for key, message in (("fp16", "dpe.fp16"), ("bf16", "dpe.bf16"), ("tile", "dpe.fp16"), ("tiles", "dpe.fp16")):
+        value = getattr(dpe, key)
+        file = tmp_path / "bad.toml"
+        file.write_text(re.sub(rf"(\n{key} = {{ value = ){value}\b", rf"\g<1>{value + value // 2}", text))
+        with pytest.raises(UserError, match=f"'{message}' is .*tiles x tile x slice_bytes / bytes of a value"):
+            load_chip(str(file))
 
 
 def test_a_users_own_file(tmp_path: Path) -> None:
