@@ -3,7 +3,7 @@
 A mutant is one changed bit, operand, sign, width, operator, comparison, constant, rounding, mask rule, lane count or
 latency of one row. It is made in a process of its own, where its native code replaces the original's and the tests run
 in order until one fails. A change that leaves the optimised native code as it was is no mutant, and another is drawn.
-A run that hangs or crashes counts as caught. Not changed: functions of more than 400 handlers, the way to memory
+A run that hangs or crashes counts as caught. Not changed: functions of more than 48 handlers, the way to memory
 (isa/state.py), and the sign of sizes and register numbers, which are small. Needs a checkout, for its `tests` folder.
 """
 
