@@ -28,9 +28,11 @@ def checks_of(strict: bool | Iterable[str]) -> frozenset[str]:
     return names
 
 
-def all_but(allowed: str) -> frozenset[str]:
-    """The checks without those of a list with commas, as the command line takes it."""
-    return checks_of(True) - checks_of(part.strip() for part in allowed.split(",") if part.strip())
+def all_but(allowed: str | None) -> frozenset[str]:
+    """The checks without those of a list with commas, as the command line takes it; None: all of them."""
+    if allowed is None:
+        return checks_of(True)
+    return checks_of(True) - checks_of(part.strip() for part in allowed.split(","))
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class DeviceRead:
 
     def text(self, name: str | None = None) -> str:
         """One line for the user; `name` is the argument's."""
+        from mtia.runtime.machine.state import HART_NAMES
+
         where = "in the padding behind" if self.padding else "that nothing had written in"
         buffer = f"{name or 'the buffer'} ({self.size} bytes at {self.buffer:#x})"
-        who = f"PE {self.pe}, {self.unit or 'hart'}{'' if self.unit else f' {self.hart}'}, pc {self.pc:#x}"
+        who = f"PE {self.pe}, {self.unit or HART_NAMES[self.hart]}, pc {self.pc:#x}"
         place = f"{self.file}:{self.line}: " if self.file else ""
         return f"{place}read {self.bytes} bytes {where} {buffer}, first at {self.address:#x} ({who})"

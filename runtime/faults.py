@@ -13,6 +13,7 @@ from mtia.runtime.machine.memory import LS_BASE
 from mtia.runtime.machine.state import (
     BAD_SIZE,
     BAD_SLOTS,
+    HART_NAMES,
     IN_ACCUMULATORS,
     IN_PADDING,
     NO_DETAIL,
@@ -66,7 +67,7 @@ class Trap:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " if self.file else ""
-        who = "" if self.pe is None else f" (PE {self.pe}, {self.unit or f'hart {self.hart}'}"
+        who = "" if self.pe is None else f" (PE {self.pe}, {self.unit or HART_NAMES[self.hart or 0]}"
         where = "" if self.pc is None else f", pc {self.pc:#x}"
         word = f", {_disassembled(self.word)}" if self.word else ""
         tail = f"{who}{where}{word}, cycle {self.time})" if who else f" (cycle {self.time})"
@@ -146,8 +147,8 @@ def _race(t: Any, host: Any, program: Program | None) -> tuple[str, str]:
     mine = "touches"
     if t.unit == NO_UNIT:
         mine = "reads" if int(host.registers["want_kind"][t.pe, t.hart]) in (READ, FIRST, RESERVE) else "writes"
-    other = f"{UNIT_NAMES[t.other_unit]} of hart {t.other_hart}"
-    who = f"hart {t.hart}" if t.unit == NO_UNIT else f"{UNIT_NAMES[t.unit]} of hart {t.hart}"
+    other = f"{UNIT_NAMES[t.other_unit]} of {HART_NAMES[t.other_hart]}"
+    who = HART_NAMES[t.hart] if t.unit == NO_UNIT else f"{UNIT_NAMES[t.unit]} of {HART_NAMES[t.hart]}"
     verb = "writes" if writes else "reads"
     source = program.source(t.other_pc) if program else None
     word = _word(program, t.other_pc)

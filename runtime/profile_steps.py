@@ -27,6 +27,7 @@ from mtia.runtime.machine.optable import op_of
 from mtia.runtime.machine.state import (
     DONE,
     H_MEMORY,
+    HART_NAMES,
     HART_OFF,
     HART_STATES,
     NO_UNIT,
@@ -74,10 +75,11 @@ class Stepper:
         if not self._pe < host.chip.pes or host.pes["harts"]["state"][self._pe].min() == HART_OFF:
             raise UserError(f"PE {self._pe} has no program in this launch")
         if self._hart >= harts:
-            raise UserError(f"the launch uses {harts} hart{'s' if harts > 1 else ''} of a PE, not hart {self._hart}")
+            used = " and ".join(HART_NAMES[:harts])
+            raise UserError(f"the launch uses {used} of a PE, not {HART_NAMES[self._hart]}")
         self._plain = int(host.pes["harts"]["code"][self._pe, self._hart])
         self._watcher = watch(host, program, interpreter, self._hart, "stepped", [self._pe])
-        self._emit(f"# {program.kernel}: PE {self._pe}, hart {'AB'[self._hart]}; cycle, cycles to the next, address")
+        self._emit(f"# {program.kernel}: PE {self._pe}, {HART_NAMES[self._hart]}; cycle, cycles to the next, address")
 
     def resume(self) -> bool:
         machine = self._host.machine

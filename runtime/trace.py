@@ -24,6 +24,7 @@ from mtia.runtime.machine.state import (
     DONE,
     FI_OUT,
     H_MEMORY,
+    HART_NAMES,
     HART_STATES,
     RANK_HART,
     S_BUSY,
@@ -139,7 +140,7 @@ def _write_pe(
         _write_commands(file, profile, pe, mine, tids)
         _write_flows(file, pe, mine, tids, flows)
     for hart in range(profile.harts):
-        tid = track((len(UNIT_NAMES) + hart) * TRACKS, f"hart {'AB'[hart]}")
+        tid = track((len(UNIT_NAMES) + hart) * TRACKS, HART_NAMES[hart])
         waits = spans[spans["track"] == RANK_HART + hart]
         _write_hart(file, profile, pe, tid, waits[np.argsort(waits["start"])], profile.alive[place, hart])
 

@@ -11,6 +11,7 @@ from mtia.runtime.elf import Program
 from mtia.runtime.machine.state import (
     DO_EXIT,
     DONE,
+    HART_NAMES,
     HART_OFF,
     HART_STATES,
     HARTS,
@@ -53,7 +54,7 @@ class Who:
         return None if self.channel is None else UNIT_NAMES[self.channel % UNITS]
 
     def __str__(self) -> str:
-        hart = f"hart {self.hart}"
+        hart = HART_NAMES[self.hart]
         return f"{self.unit} of {hart}" if self.unit else hart
 
 
@@ -131,7 +132,7 @@ def _missing(
     if able:
         return f"{text}: it is {state} until {' or '.join(map(str, able))} {verb}", able
     why = {DONE: "has ended", HART_OFF: "does not take part"}
-    reasons = [f"hart {hart} {why[int(pe.harts[hart].state)]}" for hart in candidates]
+    reasons = [f"{HART_NAMES[hart]} {why[int(pe.harts[hart].state)]}" for hart in candidates]
     return f"{text}: it is {state} and nobody {verb}, {' and '.join(reasons)}", []
 
 
@@ -148,8 +149,8 @@ def _command(host: Any, pe: Any, index: int, n: int, command: Any) -> tuple[str,
             )
     late = [c for c in range(HARTS * UNITS) if pe.channels[c].retired < command.need[c]]
     if late:
-        text = ", ".join(f"command {command.need[c]} of {UNIT_NAMES[c % UNITS]}, hart {c // UNITS}" for c in late)
-        return text, [Who(index, c // UNITS, c) for c in late]
+        whose = [Who(index, c // UNITS, c) for c in late]
+        return ", ".join(f"command {command.need[who.channel]} of {who}" for who in whose), whose
     info: Any = OpInfo.view(host.machine.ops + int(command.op) * OpInfo.size)
     if info.link != NO_LINK:
         row, col = _STEPS[command.direction]
@@ -168,7 +169,7 @@ def _command(host: Any, pe: Any, index: int, n: int, command: Any) -> tuple[str,
 
 def _cb(pe: Any, index: int) -> str:
     cb = pe.cbs[index]
-    return f"cb{index % 16} of hart {index // 16} (pushed {cb.pushed}, popped {cb.popped}, {cb.slots} slots)"
+    return f"cb{index % 16} of {HART_NAMES[index // 16]} (pushed {cb.pushed}, popped {cb.popped}, {cb.slots} slots)"
 
 
 def _names(who: list[Who]) -> str:

@@ -169,7 +169,7 @@ def _report(
         }  # fmt: skip
         print(json.dumps(row))
         return
-    from rich.console import Console
+    from mtia.tools.console import Console
     from rich.table import Table
 
     console = Console(highlight=False)

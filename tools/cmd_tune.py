@@ -111,7 +111,7 @@ def _print(arguments: argparse.Namespace, result: dict[str, Any]) -> int:
     if arguments.json:
         print(json.dumps(result))
         return 0 if result["best"] else 1
-    from rich.console import Console
+    from mtia.tools.console import Console
     from rich.table import Table
 
     title = f"{result['kernel']} on {result['target']}"

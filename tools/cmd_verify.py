@@ -21,12 +21,17 @@ _COMMON = ("campaign", "seed", "size", "json", "rest")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("campaign", nargs="?", help="one of the campaigns; left out: list them")
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help="--seed N, --size N, --json and its own options")
+    parser.add_argument("--seed", type=int, help="the first seed")
+    parser.add_argument("--size", type=int, help="how many cases")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="these options, and those of the campaign")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the campaign and print its report."""
     known = campaigns()
+    if options.campaign is None and (options.seed, options.size, options.json) != (None, None, False):
+        raise UserError(f"which campaign? mtiac verify NAME --seed N --size N; campaigns: {', '.join(known)}")
     if options.campaign is None:
         for name, text in known.items():
             print(f"{name:<12}{text}")
@@ -34,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
     if options.campaign not in known:
         raise UserError(f"unknown campaign '{options.campaign}'; campaigns: {', '.join(known) or 'none'}")
     module = load(options.campaign)
-    given = _options(module, options.campaign, options.rest)
+    before = [text for key in ("seed", "size") if (text := _text_of(options, key))] + ["--json"] * options.json
+    given = _options(module, options.campaign, [*before, *options.rest])
     for key, value in vars(given).items():
         if isinstance(value, int) and value < 0:
             raise UserError(f"--{key.replace('_', '-')} is {value}, must not be negative")
@@ -45,6 +51,12 @@ def run(options: argparse.Namespace) -> int:
     report = _run(module, given, own)
     print(json.dumps(report.as_json()) if given.json else _text(report))
     return 1 if report.failures else 0
+
+
+def _text_of(options: argparse.Namespace, key: str) -> str:
+    """An option that was given before the campaign's name, as it stands behind it."""
+    value = getattr(options, key)
+    return "" if value is None else f"--{key}={value}"
 
 
 def _options(module: Any, name: str, rest: list[str]) -> argparse.Namespace:

@@ -27,7 +27,7 @@ def _worker(target: str) -> int:
 
 
 def _collect(target: str) -> list[dict[str, Any]]:
-    from rich.console import Console
+    from mtia.tools.console import Console
 
     console = Console(stderr=True, highlight=False)
     environment = {**os.environ, "MTIA_TARGET": target, "TRITON_DEFAULT_BACKEND": "mtia"}
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.worker:
         return _worker(options.worker)
-    from rich.console import Console
+    from mtia.tools.console import Console
 
     start = time.perf_counter()
     rows = [row for target in options.target or TARGETS for row in _collect(target)]

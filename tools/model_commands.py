@@ -110,8 +110,12 @@ def run_file(arguments: argparse.Namespace, source: files.Source) -> int:
     check = imported is not None and not arguments.no_check and not arguments.no_values
     device = Device(model.target)
     run = LoadedModel(device, model)(
-        *inputs, keep_layers=check, state=arguments.state, interpreter=arguments.interpreter,
-        strict=all_but(arguments.allow), values=not arguments.no_values,
+        *inputs,
+        keep_layers=check,
+        state=arguments.state,
+        interpreter=arguments.interpreter,
+        strict=all_but(arguments.allow),
+        values=not arguments.no_values,
     )
     worst: float | None = None
     wrong: list[str] = []
@@ -148,7 +152,7 @@ def _torch(value: Any) -> Any:
 
 def _print(row: dict[str, Any], run: Any, plan: Any) -> None:
     from mtia.runtime.counters import roofline
-    from rich.console import Console
+    from mtia.tools.console import Console
     from rich.table import Table
 
     table = Table("layer", "kernel", "programs", "cycles", "bound by", "%")

@@ -12,6 +12,7 @@ from mtia.runtime.counters import roofs
 from mtia.runtime.machine.state import (
     H_MEMORY,
     HART_CAUSES,
+    HART_NAMES,
     HART_STATES,
     RANK_HART,
     S_IDLE,
@@ -90,7 +91,7 @@ def units(launches: Sequence[Launch]) -> dict[str, dict[str, Any]]:
         states = {state: float(value) / whole for state, value in zip(UNIT_STATES, spent, strict=True)}
         found[name] = {"commands": commands, **states}
     for hart in range(max(launch.profile.harts for launch in launches)):
-        found[f"hart {'AB'[hart]}"] = _hart(launches, hart, whole)
+        found[HART_NAMES[hart]] = _hart(launches, hart, whole)
     return found
 
 
@@ -151,7 +152,7 @@ def _rounded(values: Mapping[str, Any], digits: int = 6) -> dict[str, Any]:
 
 def print_text(launches: Sequence[Launch], hints: Sequence[str]) -> None:
     """Print the report."""
-    from rich.console import Console
+    from mtia.tools.console import Console
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     cycles = sum(launch.profile.cycles for launch in launches)

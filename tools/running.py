@@ -27,7 +27,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", choices=("cold", "llc"), default="cold", help="caches empty, or arguments resident")
     parser.add_argument("--interpreter", choices=("fast", "reference"), default="fast", help="of the machine")
     parser.add_argument(
-        "--allow", default="", metavar="CHECK,…",
+        "--allow", metavar="CHECK,…",
         help="checks of the machine to switch off: unwritten, races, buffers (what they do: mtiac isa --manual)",
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from mtia.isa.xmtia.state import TICKS, ChipParams, CpState, Operand, TileReg
 FI_IN, FI_OUT, MLU, DPE, RE, SE = range(6)
 UNITS = 6
 UNIT_NAMES = ("fi.in", "fi.out", "mlu", "dpe", "re", "se")
+HART_NAMES = ("hart A", "hart B")  # of a PE, numbers 0 and 1
 CHANNELS = 2 * UNITS
 HARTS = 2
 ENGINES = 2  # of the fabric interface: read, write

@@ -240,7 +240,7 @@ PROGRAMS = {
 def test_misuse_and_deadlock(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     body, start, instruction = PROGRAMS[name]
     message = fails(capfd, 3, "run", assembly(body + "\nxm.exit"), "--grid", "2")
-    assert message.startswith(start) and "(PE 0, hart 0, pc 0x" in message and f", {instruction}, cycle" in message
+    assert message.startswith(start) and "(PE 0, hart A, pc 0x" in message and f", {instruction}, cycle" in message
 
 
 # --- Triton ----------------------------------------------------------------------------------------------------------
@@ -332,9 +332,7 @@ def test_a_full_cache_folder_costs_a_warning_only(tmp_path: Path) -> None:
 def test_two_processes_compile_the_same_kernel_at_once(tmp_path: Path) -> None:
     kernel(COPY)
     environment = {**os.environ, "MTIA_CACHE": str(tmp_path / "cache")}
-    both = [
-        command("run", "k.py", "--signature", SIGNATURE, *ARRAYS, "--json", env=environment) for _ in range(2)
-    ]
+    both = [command("run", "k.py", "--signature", SIGNATURE, *ARRAYS, "--json", env=environment) for _ in range(2)]
     seen = set()
     while any(process.poll() is None for process in both):
         for path in (tmp_path / "cache").rglob("*"):

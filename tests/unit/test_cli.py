@@ -182,6 +182,7 @@ def test_explain_says_which_path(capsys: pytest.CaptureFixture[str]) -> None:
 # --- bad input: one message, the code, nothing left behind ------------------------------------------------------------
 
 BAD_FILES = {
+    "end.s": "_start_end:\n    xm.exit\n",
     "empty.py": "x = 1\n",
     "two.py": KERNEL + KERNEL.replace("scale_kernel", "other_kernel"),
     "broken.py": "def f(:\n",
@@ -232,6 +233,11 @@ BAD = [
      "--arg x_ptr: the kernel wants *fp32, this is *fp16"),
     (("run", "scale.py", "--grid", "0", "--signature", SIGNATURE), "--grid is '0'"),
     (("run", "scale.toml", "--grid", "1"), "no such file"),
+    (("run", "end.s", "--grid", "1", "--allow", ""), "unknown check ''; checks: unwritten, races, buffers"),
+    (("prof", "end.s", "--grid", "1", "--allow", "race"), "unknown check 'race'; checks: unwritten, races, buffers"),
+    (("verify", "--size", "5"), "which campaign? mtiac verify NAME"),
+    (("verify", "--size", "-5", "strict"), "--size is -5, must not be negative"),
+    (("verify", "riscv", "--instructions", "0"), "--instructions is 0, must be at least 1"),
 ]  # fmt: skip
 
 
@@ -251,6 +257,24 @@ def test_unsupported_type_names_the_line(capsys: pytest.CaptureFixture[str]) -> 
     Path("odd.py").write_text(KERNEL.replace("* factor", "* factor.to(tl.nothing)"))
     assert run("compile", "odd.py", "--signature", SIGNATURE) == 2
     assert "odd.py:9:" in capsys.readouterr().err
+
+
+def test_options_before_the_campaign(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("verify", "--size", "2", "--json", "strict", "--seed", "3") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["campaign"], report["seed"], report["size"]) == ("strict", 3, 2)
+
+
+def test_a_reader_that_has_gone() -> None:
+    """As with `| head`: no message, and no error."""
+    Path("end.s").write_text("_start_end:\n    xm.exit\n")
+    for arguments in (("prof", "end.s", "--grid", "1"), ("isa", "--manual")):
+        command = [sys.executable, "-m", "mtia.tools.cli", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == b""
+        assert process.returncode == 0
 
 
 def test_trap_is_exit_code_3_with_the_source_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -237,18 +237,18 @@ def test_deadlock_says_who_waits(rig: Rig) -> None:
     s = Script().cb(3, 4096, 256, 2).local(0, 3, (1, 64), side=0).remote(1, rig.put(np.zeros(64)), [(64, 4)])
     ended = rig.run({(2, 1): s.do("xm.dma.out", gd=1, s=0).do("xm.cb.pop", cb=3)})
     trap = rig.trap(ended)
-    cb = "cb3 of hart 1 (pushed 0, popped 0, 2 slots)"
+    cb = "cb3 of hart B (pushed 0, popped 0, 2 slots)"
     assert trap.cause == "DEADLOCK"
     assert trap.details == (
-        f"PE 2 hart 1 waits: cb.pop of {cb}: it is empty and nobody pushes, hart 0 does not take part (pc 0x1c)",
-        f"PE 2 fi.out of hart 1 waits: element check of operand 2, slot 0 of {cb}: it is empty until hart 1 pushes "
+        f"PE 2 hart B waits: cb.pop of {cb}: it is empty and nobody pushes, hart A does not take part (pc 0x1c)",
+        f"PE 2 fi.out of hart B waits: element check of operand 2, slot 0 of {cb}: it is empty until hart B pushes "
         "(pc 0x18)",
     )
 
 
 def test_barrier_that_not_all_reach(rig: Rig) -> None:
     ended = rig.run({(0, 0): Script().do("xm.barrier"), (1, 0): Script()})
-    assert rig.trap(ended).details == ("PE 0 hart 0 waits: barrier, which PE 1 hart 0 will not reach: ended (pc 0x0)",)
+    assert rig.trap(ended).details == ("PE 0 hart A waits: barrier, which PE 1 hart A will not reach: ended (pc 0x0)",)
 
 
 @pytest.mark.parametrize(

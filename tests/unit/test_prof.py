@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hand_written import program
 from mtia.isa.chip import load_chip
 from mtia.runtime.device import Device
 from mtia.runtime.launch import LaunchResult, launch
@@ -34,7 +35,7 @@ from mtia.runtime.profile import NO_COMMAND, Profile, Recorder
 from mtia.runtime.profile_counters import lanes, over_time
 from mtia.runtime.profile_lines import by_line, held_up
 from mtia.runtime.profile_topdown import CATEGORIES, mean_way, top_down
-from test_machine_launch import ADD_ONE, program
+from test_machine_launch import ADD_ONE
 from timing_rules import way
 
 COUNT = """.globl _start_k

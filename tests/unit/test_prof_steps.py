@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hand_written import program
 from mtia.isa.errors import UserError
 from mtia.runtime.device import Device
 from mtia.runtime.launch import LaunchResult, launch
 from mtia.runtime.machine.memory import DRAM_BASE, LS_BASE
 from mtia.runtime.profile_steps import Stepper, _float
-from test_machine_launch import ADD_ONE, program
+from test_machine_launch import ADD_ONE
 
 STEPS = """.globl _start_k
 _start_k:
@@ -118,7 +119,7 @@ def test_limit_and_a_loop_of_one_instruction() -> None:
     assert lines[-1] == "# … 20 instructions shown (--trace-limit)"
 
 
-@pytest.mark.parametrize(("where", "message"), [((70, 0), "PE 70 has no program"), ((0, 1), "not hart 1")])
+@pytest.mark.parametrize(("where", "message"), [((70, 0), "PE 70 has no program"), ((0, 1), "not hart B")])
 def test_who_is_not_there(where: tuple[int, int], message: str) -> None:
     with pytest.raises(UserError, match=message):
         follow(STEPS, ("*i32",), [np.zeros(2, np.int32)], where=where)

@@ -64,9 +64,9 @@ def test_a_load_of_what_a_transfer_writes(device: Device, interpreter: str) -> N
     found = run(device, body, x, interpreter=interpreter)
     message = str(found.trap).replace(f"cycle {found.cycles}", "cycle N")
     assert message == (
-        "k.s:20: trap: race: hart 0 reads local memory 0x10002010 to 0x10002013, which fi.in of hart 0 writes; "
-        f"neither waits for the other (PE 0, hart 0, pc {NEXT_PC + 4:#x}, lw t1, 16(t0), cycle N)\n"
-        f"  first: PE 0, fi.in of hart 0, pc {DMA_PC:#x}, xm.dma.in td0, td1 (k.s:18)"
+        "k.s:20: trap: race: hart A reads local memory 0x10002010 to 0x10002013, which fi.in of hart A writes; "
+        f"neither waits for the other (PE 0, hart A, pc {NEXT_PC + 4:#x}, lw t1, 16(t0), cycle N)\n"
+        f"  first: PE 0, fi.in of hart A, pc {DMA_PC:#x}, xm.dma.in td0, td1 (k.s:18)"
     )
     run(device, body.replace("  lui", "  xm.wait zero\n  lui"), x, interpreter=interpreter).check()
     run(device, body.replace("lw t1, 16", "sd t1, 64"), x, interpreter=interpreter).check()
@@ -79,7 +79,7 @@ def test_a_load_long_after_the_transfer_is_still_a_race(device: Device, interpre
     x = device.copy_in(np.ones(16, np.float32))
     delay = "  li t2, 2000\n1: addi t2, t2, -1\n  bnez t2, 1b\n"
     body = f"  xm.dma.in td0, td1\n{delay}  lui t0, 0x10002\n  lw t1, 0(t0)\n  ret\n"
-    assert "race: hart 0 reads local memory 0x10002000 to 0x10002003, which fi.in" in trap(
+    assert "race: hart A reads local memory 0x10002000 to 0x10002003, which fi.in" in trap(
         device, body, x, interpreter=interpreter
     )
     device.free(x)
@@ -102,7 +102,7 @@ def test_units_on_buffers_that_overlap(device: Device, interpreter: str) -> None
     x = device.copy_in(np.ones(16, np.float32))
     body = ALIAS + "  xm.dma.in td0, td1\n{}  xm.mlu.fill td2, td3\n  ret\n"
     message = trap(device, body.format(""), x, interpreter=interpreter)
-    assert "race: mlu of hart 0 touches local memory 0x10002020 to 0x1000203f, which fi.in of hart 0 writes" in message
+    assert "race: mlu of hart A touches local memory 0x10002020 to 0x1000203f, which fi.in of hart A writes" in message
     run(device, body.format("  li t0, 1\n  xm.wait t0\n"), x, interpreter=interpreter).check()
     run(device, body.format("").replace("0x2020", "0x2040"), x, interpreter=interpreter).check()
     run(device, body.format(""), x, interpreter=interpreter, strict=["unwritten"]).check()
@@ -139,7 +139,7 @@ def test_device_memory_outside_every_buffer(device: Device, interpreter: str) ->
     load = trap(device, "  lui t0, 1\n  add t0, t0, s0\n  lw t1, 0(t0)\n  ret\n", x, interpreter=interpreter)
     assert load.startswith(
         f"k.s:20: trap: device memory at {at:#x} lies outside every buffer, 4032 bytes past the end of the buffer of "
-        f"64 bytes at {x.address:#x} (PE 0, hart 0, pc "
+        f"64 bytes at {x.address:#x} (PE 0, hart A, pc "
     )
     moved = "  lui t0, 1\n  addi t0, t0, -32\n  add t0, t0, s0\n  xm.gd.addr td1, t0\n  xm.dma.in td0, td1\n  ret\n"
     message = trap(device, moved, x, interpreter=interpreter)
@@ -174,7 +174,7 @@ def test_reads_of_unwritten_device_memory_and_padding_are_counted(device: Device
 
 
 def test_deadlock_names_the_circle(device: Device, interpreter: str) -> None:
-    """Hart 0 waits for a transfer that needs a push of hart 1, which waits for a pop of hart 0."""
+    """Hart A waits for a transfer that needs a push of hart B, which waits for a pop of hart A."""
     body = """
   bnez a2, 1f
   xm.td.local td0, zero, zero
@@ -193,12 +193,12 @@ def test_deadlock_names_the_circle(device: Device, interpreter: str) -> None:
     found = run(device, init + body, x, cores=2, interpreter=interpreter).trap
     assert found is not None and found.cause == "DEADLOCK"
     assert [re.sub("pc 0x[0-9a-f]+, ", "", line) for line in found.details] == [
-        "PE 0 hart 0 waits: xm.wait for fi.out (k.s:25)",
-        "PE 0 hart 1 waits: cb.push of cb1 of hart 1 (pushed 1, popped 0, 1 slots): it is full until hart 0 pops "
+        "PE 0 hart A waits: xm.wait for fi.out (k.s:25)",
+        "PE 0 hart B waits: cb.push of cb1 of hart B (pushed 1, popped 0, 1 slots): it is full until hart A pops "
         "(k.s:30)",
-        "PE 0 fi.out of hart 0 waits: element check of operand 2, slot 0 of cb0 of hart 0 (pushed 0, popped 0, "
-        "1 slots): it is empty until hart 0 or hart 1 pushes (k.s:24)",
-        "circle: hart 0 -> fi.out of hart 0 -> hart 0",
+        "PE 0 fi.out of hart A waits: element check of operand 2, slot 0 of cb0 of hart A (pushed 0, popped 0, "
+        "1 slots): it is empty until hart A or hart B pushes (k.s:24)",
+        "circle: hart A -> fi.out of hart A -> hart A",
     ]
     device.free(x)
 
@@ -210,8 +210,8 @@ def test_runaway_says_where_every_hart_is(device: Device) -> None:
     assert found is not None and found.cause == "RUNAWAY"
     assert found.message == "the program ran longer than 5000 cycles"
     assert found.details == (
-        "PE 0-2 hart 0 runs (pc 0x40000054, k.s:21)",
-        "PE 0-2 hart 1 runs (pc 0x40000050, k.s:19)",
+        "PE 0-2 hart A runs (pc 0x40000054, k.s:21)",
+        "PE 0-2 hart B runs (pc 0x40000050, k.s:19)",
     )
     device.free(x)
 

@@ -70,7 +70,7 @@ def emit(rows: Iterable[Row], as_json: bool, title: str) -> None:
     if not collected:
         print(f"{title}: no rows", file=sys.stderr)
         return
-    from rich.console import Console
+    from mtia.tools.console import Console
     from rich.table import Table
 
     table = Table(title=f"{title} ({machine_name()})")

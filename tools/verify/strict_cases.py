@@ -224,7 +224,7 @@ def control() -> Iterator[Strict]:
     for rounds in (1000, 0):
         source = Source()(f"li t1, {rounds}", "again:", "addi t1, t1, -1" + ("" if rounds else HERE), "bnez t1, again")
         yield _twin(f"a loop of {rounds or 2**64} rounds", source, bool(rounds), "RUNAWAY", None, "ran longer than")
-    yield Strict("a jump to itself", Source()("stay:", "j stay" + HERE).text(), "RUNAWAY", None, ("hart 0 runs",))
+    yield Strict("a jump to itself", Source()("stay:", "j stay" + HERE).text(), "RUNAWAY", None, ("hart A runs",))
     for target, sound in (("_end", True), ("0x5000", False)):
         jump = ["la t1, _end", "jr t1", "_end:"] if sound else [f"li t1, {target}", "jr t1"]
         yield _twin(f"an indirect jump to {target}", Source()(*jump), sound, "JUMP_TO_AN_ADDRESS_WITHOUT_CODE", None)

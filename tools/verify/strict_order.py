@@ -50,7 +50,7 @@ def races_of_harts() -> Iterator[Strict]:
                 title = f"{access} against {command}, {name}"
                 mine = "writes" if access == "sb" else "reads"
                 at = f"{LS + DATA + offset:#x}"
-                says = (f"hart 0 {mine} local memory {at} to {at}, which {unit} of hart 0 {verb}",)
+                says = (f"hart A {mine} local memory {at} to {at}, which {unit} of hart A {verb}",)
                 yield Strict(title, source.text()) if sound else Strict(title, source.text(), "RACE", None, says)
 
 
@@ -72,7 +72,7 @@ def races_of_units() -> Iterator[Strict]:
                 source.wait(IN if wait == "wait" else 63 & ~IN)
             source(command + ("" if sound else HERE))
             title = f"{command} against a transfer in, {name}"
-            says = (f"race: {unit} of hart 0 touches local memory {LS + DATA + offset:#x} to {LS + DATA + 63:#x}",)
+            says = (f"race: {unit} of hart A touches local memory {LS + DATA + offset:#x} to {LS + DATA + 63:#x}",)
             yield Strict(title, source.text()) if sound else Strict(title, source.text(), "RACE", unit, says)
     for columns, sound in ((4, True), (0, False)):  # even and odd columns of one area
         source = Source().cb(0, DATA, 64).cb(1, DATA, 64).data(6, 4, 2)("xm.td.imm td31, zero, zero")
@@ -99,7 +99,7 @@ def races_of_units() -> Iterator[Strict]:
         source.tile(2, 2, 4, 4, 1, 2)("xm.td.imm td31, zero, zero", "xm.se.cvt td2, td31", "xm.re.zero td1").wait()
         source("xm.dpe.mmz td0, td2, td2" + ("" if sound else FIRST), "xm.re.zero td1" + ("" if sound else HERE))
         title = f"accumulators {apart} bytes apart"
-        says = ("race: re of hart 0 touches RE bytes 0x0 to 0x3f",)
+        says = ("race: re of hart A touches RE bytes 0x0 to 0x3f",)
         yield Strict(title, source.text()) if sound else Strict(title, source.text(), "RACE", "re", says)
 
 
@@ -135,24 +135,24 @@ def deadlocks() -> Iterator[Strict]:
     base = Source().cb(0, DATA, 64, 2).tile(0, 0, 4, 4).tile(1, 0, 4, 4, side=0).data(6, 4, 4).lines
     single: dict[str, tuple[list[str], bool, str]] = {
         "pop of what was pushed": (["xm.cb.push cb0", "xm.cb.pop cb0"], True, ""),
-        "pop of an empty buffer": (["xm.cb.pop cb0"], False, "cb.pop of cb0 of hart 0 (pushed 0, popped 0, 2 slots)"),
+        "pop of an empty buffer": (["xm.cb.pop cb0"], False, "cb.pop of cb0 of hart A (pushed 0, popped 0, 2 slots)"),
         "two pushes into two slots": (["xm.cb.push cb0", "xm.cb.push cb0"], True, ""),
         "a third push into two slots": (
             ["xm.cb.push cb0", "xm.cb.push cb0", "xm.cb.push cb0"], False,
-            "cb.push of cb0 of hart 0 (pushed 2, popped 0, 2 slots): it is full and nobody pops, hart 1 does not take",
+            "cb.push of cb0 of hart A (pushed 2, popped 0, 2 slots): it is full and nobody pops, hart B does not take",
         ),
         "waitr after a push": (["xm.cb.push cb0", "xm.cb.waitr cb0"], True, ""),
-        "waitr of an empty buffer": (["xm.cb.waitr cb0"], False, "cb.waitr of cb0 of hart 0 (pushed 0, popped 0"),
+        "waitr of an empty buffer": (["xm.cb.waitr cb0"], False, "cb.waitr of cb0 of hart A (pushed 0, popped 0"),
         "waitw with a free slot": (["xm.cb.push cb0", "xm.cb.waitw cb0"], True, ""),
         "waitw of a full buffer": (
-            ["xm.cb.push cb0", "xm.cb.push cb0", "xm.cb.waitw cb0"], False, "cb.waitw of cb0 of hart 0 (pushed 2",
+            ["xm.cb.push cb0", "xm.cb.push cb0", "xm.cb.waitw cb0"], False, "cb.waitw of cb0 of hart A (pushed 2",
         ),
         "a read side that is pushed": (
             ["xm.dma.in td0, td6", "xm.cb.push cb0", "xm.dma.out td6, td1", "xm.wait zero"], True, "",
         ),
         "a read side that is never pushed": (
             ["xm.dma.in td0, td6", "xm.dma.out td6, td1", "xm.wait zero"], False,
-            "circle: hart 0 -> fi.out of hart 0 -> hart 0",
+            "circle: hart A -> fi.out of hart A -> hart A",
         ),
     }  # fmt: skip
     for name, (lines, sound, part) in single.items():
@@ -161,7 +161,7 @@ def deadlocks() -> Iterator[Strict]:
         yield Strict(name, source.text()) if sound else Strict(name, source.text(), "DEADLOCK", None, (part,))
     for second, sound in (("xm.barrier zero", True), ("nop", False)):
         source = Source()("bnez a2, hart_b", "xm.barrier zero" + ("" if sound else HERE), "ret", "hart_b:", second)
-        says = ("barrier, which PE 0 hart 1 will not reach: ended",)
+        says = ("barrier, which PE 0 hart B will not reach: ended",)
         title = f"a barrier, and {second} on the other hart"
         yield (
             Strict(title, source.text(), cores=2)
@@ -173,13 +173,13 @@ def deadlocks() -> Iterator[Strict]:
         source(*(["xm.cb.waitr cb16" + HERE, "xm.cb.push cb0"] if crossed else ["xm.cb.push cb0", "xm.cb.waitr cb16"]))
         source("ret", "hart_b:", "xm.cb.waitr cb16", "xm.cb.push cb0")
         title = f"two harts that hand each other a slot, {'both wait first' if crossed else 'one pushes first'}"
-        says = ("circle: hart 0 -> hart 1 -> hart 0",)
+        says = ("circle: hart A -> hart B -> hart A",)
         yield Strict(title, source.text(), "DEADLOCK" if crossed else None, None, says if crossed else (), cores=2)
     for both in (True, False):
         source = Source().cb(0, 0, 256, 1, 1).tile(0, 0, 4, 4)("xm.re.zero td0", "bnez a1, right")
         source("xm.re.send td0, 0" + ("" if both else HERE), "ret", "right:")
         source(*(["xm.re.recv td0, 2"] if both else []))
-        says = ("re of hart 0 waits: xm.re.recv left of PE 1, whose harts have ended",)
+        says = ("re of hart A waits: xm.re.recv left of PE 1, whose harts have ended",)
         title = f"a send {'with' if both else 'without'} its recv"
         yield Strict(
             title, source.text(), None if both else "DEADLOCK", None if both else "re", () if both else says, pes=2

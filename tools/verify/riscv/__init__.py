@@ -52,6 +52,8 @@ def run(
     traps: bool = False,
 ) -> Report:
     """Run programs `0` to `size - 1` of a seed; with `traps` so many single instructions."""
+    if instructions < 1:
+        raise UserError(f"--instructions is {instructions}, must be at least 1")
     if execute.QEMU is None:
         raise UserError("qemu-riscv64 is not installed (Debian: qemu-user)")
     if traps:
