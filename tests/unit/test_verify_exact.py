@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hart_runner import QEMU, build, run_qemu
 from mtia.isa import table
-from mtia.tools.verify import exact
+from mtia.tools.verify import exact, exact_groups
 from mtia.tools.verify import rational as q
 from mtia.tools.verify.exact_forms import operations
 
@@ -70,6 +70,10 @@ def test_a_sample_of_the_campaign() -> None:
     report = exact.run(11, 128, lambda done, total: None)
     assert not report.failures, report.failures[:10]
     assert report.counts["instructions"] >= 140 and report.counts["results in whole registers"] > 5_000
+    vectors = [(operation, form) for operation in operations() for form in operation.forms if form.sew]
+    blocks = [len(exact_groups.group_sizes(*v)) * (1 + (v[1].name not in exact_groups.UNMASKED)) for v in vectors]
+    assert min(blocks) >= 4 and report.counts["executions in groups with flags"] == sum(blocks)
+    assert report.counts["active elements in groups with flags"] > 10_000
 
 
 def test_any_size_has_cases() -> None:
@@ -82,6 +86,42 @@ def test_a_wrong_rounding_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = q._up
     monkeypatch.setattr(q, "_up", lambda rm, *rest: right(q.RNE if rm == q.RMM else rm, *rest))
     assert exact.run(1, 512, lambda done, total: None, only="fadd.h").failures
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda case: list(range(case.start, case.vl)),
+        lambda case: [e for e in range(case.vl) if not case.masked or case.mask >> e & 1],
+        lambda case: [e for e in range(case.start, case.vl + (case.vl < 8)) if not case.masked or case.mask >> e & 1],
+    ],
+    ids=["mask", "vstart", "tail"],
+)
+@pytest.mark.parametrize("name", ["vfwadd.wv", "vmfle.vf", "vfncvt.f.f.w"])
+def test_a_wrong_choice_of_elements_is_found(name: str, rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exact_groups, "active", rule)
+    assert any("in groups" in line for line in exact.run(1, 4096, lambda done, total: None, only=name).failures)
+
+
+def test_a_machine_that_writes_its_tail_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The policies allow ones there, the chip's manual does not."""
+
+    def ones(*arguments: Any) -> Array:
+        found = exact_groups_execute(*arguments).copy()
+        found[exact_groups.GROUP - 1] ^= 0xFF  # the last byte of v15: past every e16, mf4 group
+        return found
+
+    exact_groups_execute = exact_groups.execute
+    monkeypatch.setattr(exact_groups, "execute", ones)
+    failures = exact.run(1, 128, lambda done, total: None, only="vfadd.vv").failures
+    assert any("byte 511" in line for line in failures)
+
+
+def test_group_sizes_are_those_where_both_widths_exist() -> None:
+    found = {form.name: exact_groups.group_sizes(o, form) for o in operations() for form in o.forms if form.sew < 32}
+    assert found["vfadd.vv"] == found["vfredosum.vs"] == found["vfwredosum.vs"] == [2, 4, 8, 16, 32, 64]
+    assert found["vfwadd.wv"] == found["vfncvt.f.f.w"] == found["vfwmaccbf16.vf"] == [2, 4, 8, 16, 32]
+    assert found["vfwcvt.f.x.v"] == [1, 2, 4, 8, 16, 32] and found["vmfeq.vv"] == [2, 4, 8, 16, 32, 64]
 
 
 @pytest.mark.skipif(QEMU is None, reason="qemu-riscv64 is not installed")

@@ -3,41 +3,36 @@
 Zfh, Zfbfmin, Zvfh, Zvfbfmin, Zvfbfwma and Zicond; every rounding mode, every flag, NaN boxes. A program runs an
 instruction over a table of operands on the native handlers: with flags observed (the exact path, one element at a
 time), with the rounding mode in the instruction, without flags (the fast path) and over whole registers (the dense
-handlers); a sample also runs on the Python reference. `--size` is the number of operand tuples per operation and
+handlers); a sample also runs on the Python reference. Vector instructions also run at every group size under random vl,
+mask and vstart (`exact_groups`). `--size` is the number of operand tuples per operation and
 rounding mode; one operand of 16 bits is exhausted as soon as that is 65,536.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from mtia.isa import elf, table
-from mtia.isa.asm import assemble
-from mtia.isa.chip import load_chip
+from mtia.isa import table
 from mtia.isa.errors import UserError
-from mtia.runtime.machine.hart import Runner
 from mtia.tools.verify.common import Progress, Report
 from mtia.tools.verify.exact_forms import Form, Kind, Operation, operations
+from mtia.tools.verify.exact_groups import Groups
+from mtia.tools.verify.exact_machine import HERE, Array, execute
+from mtia.tools.verify.exact_operands import tuples
 from mtia.tools.verify.rational import Format
 
 __all__ = ["SIZE", "add_arguments", "run"]
 
 SIZE = 1 << 16
-BLOCK = 64  # tuples that share an operand, and so may share an f register: as many as the widest register has elements
 SAMPLE = 6  # of a thousand tuples run on the reference
 MOST = 20  # failures of one form that are printed
 MODES = ("rne", "rtz", "rdn", "rup", "rmm")
-TEXT, DATA = 0x1_0000, 0x2_0000
-HERE = "lui zero, 0x2468a"  # where the instruction goes in a program
-Array = np.ndarray[Any, Any]
 
 # s0: operands a, b, d and fcsr of each case; s1: results from v8 or a5, from fa5, and flags; s2: cases.
 _HEAD = (
@@ -66,57 +61,6 @@ class Cases:
     modes: list[int]
     results: list[int]
     flags: list[int]
-
-
-def edges(kind: Kind) -> list[int]:
-    """Values where something changes: zeros, subnormals, limits, infinities, NaNs; of integers both ends."""
-    if isinstance(kind, int):
-        width = abs(kind)
-        near = [1 << n for n in range(0, width, 3)]
-        values = [0, 1, 2, *near, *(n - 1 for n in near), *(n + 1 for n in near), (1 << width) - 1, (1 << width) - 2]
-        return sorted({value & (1 << width) - 1 for value in values})
-    one, top = kind.bias << kind.fraction, 1 << kind.width - 1
-    least, half = 1 << kind.fraction, 1 << kind.fraction - 1
-    sizes = [
-        0, 1, 2, half - 1, half, least - 1, least, least + 1, one - least, one - 1, one, one + 1, one + half,
-        one + least, one + 3 * least + half, kind.infinity - 1, kind.infinity - least, kind.infinity, kind.nan,
-        kind.infinity + 1, kind.infinity + half + 1,
-    ]  # fmt: skip
-    return sizes + [size | top for size in sizes]
-
-
-def draw(kind: Kind, random_: random.Random) -> int:
-    """One operand: an edge, any bits, or a number that is not far from one."""
-    pick = random_.random()
-    if pick < 0.25:
-        return random_.choice(_edges(kind))
-    if isinstance(kind, Format) and pick < 0.7:
-        exponent = max(1, min((1 << kind.exponent) - 2, kind.bias + random_.randrange(-14, 15)))
-        return random_.getrandbits(1) << kind.width - 1 | exponent << kind.fraction | random_.getrandbits(kind.fraction)
-    return random_.getrandbits(kind.width if isinstance(kind, Format) else abs(kind))
-
-
-_edges = functools.cache(edges)
-
-
-def tuples(operation: Operation, size: int, random_: random.Random) -> Iterator[tuple[int, ...]]:
-    """Operands: all of a small space, otherwise edges with edges and then random ones in blocks that share one."""
-    kinds = operation.kinds
-    if len(kinds) == 1:
-        width = kinds[0].width if isinstance(kinds[0], Format) else abs(kinds[0])
-        if width <= 16 and 1 << width <= size:
-            yield from ((value,) for value in range(1 << width))
-            return
-        yield from ((value,) for value in itertools.islice(_edges(kinds[0]), size))
-    elif len(kinds) == 2 and len(_edges(kinds[0])) * len(_edges(kinds[1])) <= size:
-        yield from itertools.product(_edges(kinds[0]), _edges(kinds[1]))
-    for block in range(-(-size // BLOCK)):
-        shared, value = block % len(kinds), draw(kinds[block % len(kinds)], random_)
-        for _ in range(BLOCK):
-            drawn = [draw(kind, random_) for kind in kinds]
-            if len(kinds) > 1:
-                drawn[shared] = value
-            yield tuple(drawn)
 
 
 def solve(operation: Operation, size: int, random_: random.Random) -> Cases:
@@ -154,38 +98,13 @@ addi s1, s1, 512; addi s0, s0, 1024; addi s0, s0, 1024; addi s2, s2, -1; bnez s2
 """
 
 
-def _alone(instruction: str) -> bytes:
-    return assemble(instruction).text
-
-
-@functools.cache
-def _assembled(source: str) -> bytes:
-    return assemble(source + "\n.data\ncount: .zero 8", text_base=TEXT, data_base=DATA).text
-
-
-def execute(
-    source: str, instruction: str, count: int, inputs: Array, output_bytes: int, reference: bool = False
-) -> Array:
-    """Run a program with this instruction over a table; returns its output as bytes."""
-    text = _assembled(source).replace(_alone(HERE), _alone(instruction))
-    out = DATA + 64 + inputs.nbytes + 64
-    head = np.array([count, out, *[0] * 6], np.uint64).tobytes()
-    segments = [
-        elf.Segment(TEXT, text, len(text), 5),
-        elf.Segment(DATA, head + inputs.tobytes(), 64 + inputs.nbytes + 64 + output_bytes, 6),
-    ]
-    runner = Runner(elf.ElfFile(entry=TEXT, segments=segments), load_chip("mtia200"), reference)
-    runner.run()
-    start = out - runner.low
-    return np.frombuffer(bytes(runner.memory.bytes[start : start + output_bytes]), np.uint8)
-
-
 class Campaign:
     """One run: what was compared, and what differed."""
 
     def __init__(self, report: Report, random_: random.Random) -> None:
         self.report, self.random = report, random_
         self.counts: Counter[str] = Counter()
+        self.groups = Groups(report, self.counts, random_)
 
     def form(self, operation: Operation, form: Form, cases: Cases) -> None:
         """Run an instruction in all ways over the cases of its operation."""
@@ -204,6 +123,8 @@ class Campaign:
             self.unboxed(operation, form, cases)
         if form.sew and form.vl == 1 and form.result in "vm":
             self.dense(operation, form, cases, nearest)
+        if form.sew:
+            self.groups.form(operation, form)
 
     def table(self, form: Form, operation: Operation, cases: Cases, which: Sequence[int], mode: int | None) -> Array:
         """The operands of cases where the form wants them, f registers NaN-boxed, and fcsr."""

@@ -49,6 +49,7 @@ class Operation:
     oracle: Callable[..., Result]  # (operands, mode)
     forms: tuple[Form, ...]
     rounds: bool = True
+    step: Callable[[int, int, int], Result] | None = None  # of a reduction: (so far, fp16 element, mode)
 
 
 def _forms(*texts: str, sew: int = 16, vl: int = 1) -> tuple[Form, ...]:
@@ -115,10 +116,7 @@ def _without_rounding() -> Iterator[Operation]:
             _forms(f"ab f{name}.h fa5, fa0, fa1", f"ab vf{name}.vv v8, v16, v24", f"ab vf{name}.vf v8, v16, fa1"),
             False,
         )  # fmt: skip
-        yield Operation(
-            f"{name} of four", (H, 64), 16, partial(_fold, partial(_extreme, largest)),
-            _forms(f"ba vfred{name}.vs v8, v16, v24", vl=4), False,
-        )  # fmt: skip
+        yield _reduction(f"{name} of four", H, partial(_extreme, largest), False, f"ba vfred{name}.vs v8, v16, v24")
     for how in ("", "n", "x"):
         n = f"sgnj{how}"
         yield Operation(
@@ -169,6 +167,10 @@ def _fold(step: Callable[[int, int, int], Result], start: int, elements: int, rm
     return found, flags
 
 
+def _reduction(name: str, f: Format, step: Callable[[int, int, int], Result], rounds: bool, *texts: str) -> Operation:
+    return Operation(name, (f, 64), f.width, partial(_fold, step), _forms(*texts, vl=4), rounds, step)
+
+
 def _widening() -> Iterator[Operation]:
     s = FP32
     for name, minus in (("add", False), ("sub", True)):
@@ -193,10 +195,9 @@ def _widening() -> Iterator[Operation]:
             _forms(f"bad {name}.vv v8, v24, v16", f"bad {name}.vf v8, fa1, v16"),
         )  # fmt: skip
     for wide, letter in ((H, ""), (s, "w")):
-        yield Operation(
-            f"v{letter}sum of four", (wide, 64), wide.width,
-            partial(_fold, partial(q.add, wide, wide, H)),
-            _forms(f"ba vf{letter}redusum.vs v8, v16, v24", f"ba vf{letter}redosum.vs v8, v16, v24", vl=4),
+        yield _reduction(
+            f"v{letter}sum of four", wide, partial(q.add, wide, wide, H), True,
+            f"ba vf{letter}redusum.vs v8, v16, v24", f"ba vf{letter}redosum.vs v8, v16, v24",
         )  # fmt: skip
 
 
