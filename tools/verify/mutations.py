@@ -43,7 +43,9 @@ TESTS = {
         "test_hart_numpy", "test_riscv_reserved", "test_riscv_state", "test_atomics",
     ),
     "unit": ("test_xmtia_campaign", "test_xmtia_commands", "test_xmtia_accuracy", "test_xmtia"),
-    "timing": ("test_timing_harts", "test_timing_units", "test_timing_memory", "test_timing_network"),
+    "timing": (
+        "test_timing_harts", "test_timing_units", "test_timing_memory", "test_timing_network", "test_timing_policies",
+    ),
 }  # fmt: skip
 _EQUIVALENT, _IMPOSSIBLE, _PASSED = 50, 51, 0
 _LIMIT = 300  # seconds after which a run counts as one that hangs
