@@ -14,10 +14,12 @@ from typing import Any
 
 from mtia.compiler.backend.features import DATA_LAYOUT, TRIPLE, VSCALE, Hart, feature_string
 from mtia.compiler.backend.literals import older_spelling
+from mtia.compiler.locations import place_of
 from mtia.compiler.options import Options
 from mtia.compiler.passes.expand_math import expand_math
 from mtia.dialects import pe
 from mtia.dialects.mlir import arith, builtin, func, ir, llvm, run_passes
+from mtia.isa.errors import UserError
 from mtia.isa.xmtia.codes import Info
 
 __all__ = ["ENTRY_PREFIX", "lower_pe_to_llvm", "to_llvm_ir"]
@@ -217,11 +219,24 @@ def _attributes(hart: Hart) -> str:
     return f'{{ nounwind "no-builtins" "target-features"="{features}"{vector} }}'
 
 
+def _refuse_what_is_left(block: Any) -> None:
+    """Raise for a type that no pass has lowered: the translation to LLVM IR would end the process."""
+    for op in block.operations:
+        operation = op.operation
+        if operation.name == "builtin.unrealized_conversion_cast":
+            kinds = " or ".join(str(value.type) for value in (*operation.operands, *operation.results))
+            raise UserError(f"values of type {kinds} are not supported here yet", *place_of(operation.location))
+        for region in operation.regions:
+            for inner in region.blocks:
+                _refuse_what_is_left(inner)
+
+
 def to_llvm_ir(module: Any, hart: Hart) -> str:
     """The LLVM IR text of a module in the LLVM dialect, for a kind of hart.
 
     Where a function exists for vector harts only, the others are for any hart.
     """
+    _refuse_what_is_left(module.body)
     text = older_spelling(llvm.translate_module_to_llvmir(module.operation))
     text = _COMMAND.sub(_patchpoint, _COMMAND_DECLARATION.sub("", text))
     # Device memory and local memory share one address space of the hart.

@@ -224,11 +224,17 @@ def _view_memory(function: Any) -> None:
         op.erase()
 
 
+def _does_something(function: Any) -> bool:
+    """Whether there is a program loop: that of an empty kernel has been removed."""
+    return any(op.operation.name == "scf.for" for op in function.regions[0].blocks[0].operations)
+
+
 def lower_tiles_to_pe(module: Any, options: Options) -> None:
     """Lower all kernels of a module in place."""
     with module.context, ir.Location.unknown():
         for op in module.body.operations:
             if op.operation.name == "func.func" and CIRCULAR_BUFFERS in op.attributes:
-                _view_memory(op)
-                Lowering(op).lower()
+                if _does_something(op):
+                    _view_memory(op)
+                    Lowering(op).lower()
                 del op.attributes[CIRCULAR_BUFFERS]

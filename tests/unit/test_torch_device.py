@@ -308,6 +308,16 @@ def test_what_nobody_wrote_is_reported(driver: Any) -> None:
     assert not driver.last.device_reads and equal(out, torch.full((BLOCK,), 2.0))
 
 
+@triton.jit
+def nothing_kernel(x_ptr, BLOCK: tl.constexpr):
+    pass
+
+
+def test_a_kernel_that_does_nothing(driver: Any) -> None:
+    nothing_kernel[(3,)](torch.empty(4, device="mtia"), BLOCK=4)
+    assert driver.last.cycles > 0 and not driver.last.device_reads
+
+
 def test_pointers_in_memory(driver: Any) -> None:
     rows = [torch.randn(64), torch.randn(64)]
     there = [row.to("mtia") for row in rows]
