@@ -26,11 +26,12 @@ fi
 
 # Source packages (of each the folder named) whose programs the tests compile; without them, too, tests are skipped
 # by name.
-sources=$venv/share/mtiac/sources
+sources=$(realpath -m "$venv")/share/mtiac/sources
 get_source() {
   local files=$sources/.files
   mkdir -p "$files/lists/partial" "$sources/$1"
-  echo "deb-src http://deb.debian.org/debian bookworm main" >"$files/sources.list"
+  # The sources of what apt already installs from.
+  apt-get indextargets --format 'deb-src $(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | sort -u >"$files/sources.list"
   local apt=(apt-get -qq -o Dir::Etc::SourceList="$files/sources.list" -o Dir::Etc::SourceParts=-
     -o Dir::State::Lists="$files/lists" -o APT::Sandbox::User=)
   (cd "$files" && { [ -s .updated ] || { "${apt[@]}" update && echo yes >.updated; }; } &&

@@ -284,6 +284,7 @@ def test_a_kernel_on_views_in_simulated_time(driver: Any) -> None:
     out = torch.empty(1000, device="mtia")
     start, end = torch.mtia.Event(enable_timing=True), torch.mtia.Event(enable_timing=True)
     side = torch.Stream(device="mtia")
+    torch.mtia.synchronize()  # the device is idle, so that the launch does not wait for other streams
     with torch.mtia.stream(side):
         start.record()
         add_kernel[(4,)](a[3:], b[:-3], out, 1000, BLOCK=BLOCK)

@@ -180,12 +180,22 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   bool queryEvent(void*) const override {
     return true;
   }
-  void synchronizeEvent(void*) const override {}
+  void synchronizeEvent(void* event) const override {
+    if (event != nullptr) {
+      auto* recorded = static_cast<Event*>(event);
+      timelines[recorded->device].seen(recorded->at);
+    }
+  }
   bool queryStream(const c10::Stream&) const override {
     return true;
   }
-  void synchronizeStream(const c10::Stream&) const override {}
-  void synchronizeDevice(const DeviceIndex) const override {}
+  void synchronizeStream(const c10::Stream& stream) const override {
+    auto& timeline = timelines[stream.device_index()];
+    timeline.seen(timeline.ready(stream.id()));
+  }
+  void synchronizeDevice(const DeviceIndex index) const override {
+    timelines[index].seen(timelines[index].free_at());
+  }
   double elapsedTime(void* first, void* second, const DeviceIndex) const override {
     TORCH_CHECK(first != nullptr && second != nullptr, "both events must be recorded before their time is taken");
     return (static_cast<Event*>(second)->at - static_cast<Event*>(first)->at) / 1e3;
@@ -272,7 +282,9 @@ struct MTIAHooks final : MTIAHooksInterface {
   DeviceIndex getDeviceCount() const override {
     return deviceCount();
   }
-  void deviceSynchronize(DeviceIndex) const override {}
+  void deviceSynchronize(DeviceIndex index) const override {
+    mtia::timelines[index].seen(mtia::timelines[index].free_at());
+  }
   void setCurrentDevice(DeviceIndex index) const override {
     mtia::exchange_device(index);
   }

@@ -106,7 +106,16 @@ class Timeline {
   }
   double ready(StreamId stream) {
     std::lock_guard<std::mutex> lock(mutex_);
-    return ready_[stream];
+    return std::max(ready_[stream], seen_);
+  }
+  // The host has waited until then, so what it asks for next cannot be earlier.
+  void seen(double until) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    seen_ = std::max(seen_, until);
+  }
+  double free_at() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return free_at_;
   }
   void wait(StreamId stream, double until) {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -120,6 +129,7 @@ class Timeline {
  private:
   std::mutex mutex_;
   double free_at_ = 0;
+  double seen_ = 0;
   StreamId last_stream_ = 0;
   std::unordered_map<StreamId, double> ready_;
 };
