@@ -107,38 +107,35 @@ def vector_rate(chip: Chip, dtype: str) -> float:
     return float(elements * chip.pes * chip.hart.vector_mask.bit_count() * chip.clock_hz / clocks)
 
 
-def dma_bytes(chip: Chip, where: str, write: bool = False) -> float:
-    """Bytes a second that all PEs together read, or read and write, in tiles of 16 KiB from `llc` or `dram`."""
+def dma_bytes(chip: Chip, where: str) -> float:
+    """Bytes a second that all PEs together read, in tiles of 16 KiB from `llc` or `dram`."""
     from mtia.runtime.device import Device
 
     tile, slots, tiles = 16384, 4, 32 if where == "llc" else 128
     device = Device(chip)
-    buffers = [device.alloc(2 * tiles * tile * chip.pes) for _ in range(1 + write)]
+    buffers = [device.alloc(2 * tiles * tile * chip.pes)]
     level, state = ("sram", "llc") if where == "llc" else ("dram", "cold")
 
     def once(count: int) -> tuple[int, int]:
-        result = _cycles(chip, _stream(tile, slots, count, write), buffers, device=device, state=state)
+        result = _cycles(chip, _stream(tile, slots, count), buffers, device=device, state=state)
         memory = result.counters["memory"]
-        return result.cycles, memory[f"{level}_read_bytes"] + memory[f"{level}_write_bytes"]
+        return result.cycles, memory[f"{level}_read_bytes"]
 
     first, second = once(tiles), once(2 * tiles)
     return (second[1] - first[1]) * chip.clock_hz / (second[0] - first[0])
 
 
-def _stream(tile: int, slots: int, tiles: int, write: bool) -> str:
-    """A PE reads its own tiles one after the other, and writes them to the second buffer if asked."""
-    setup = [*_buffer(0, _BASE, tile, slots), *_tile(0, 0, 1, tile // 4, DType.F32)]
-    rank = int(DType.F32) | 1 << 8
-    text = [".globl _start_rate", "_start_rate:", *setup, f"li s1, {tiles}"]
-    for td, offset in ((1, 0), (2, 8))[: 1 + write]:
-        text += [
-            f"ld t2, {_ARGUMENTS + offset}(a0)", f"li t3, {tile * tiles}", "mul t3, t3, a1", "add t2, t2, t3",
-            f"li t1, {rank}", f"xm.gd.base td{td}, t2, t1", f"li t0, {tile // 4}", "li t1, 4",
-            f"xm.gd.dim td{td}, t0, t1, 0", f"li t0, {tile}", f"xm.td.inc td{td}, t0",
-        ]  # fmt: skip
-    body = ["xm.dma.in td0, td1", *(["xm.dma.out td2, td0"] if write else []), "xm.cb.next cb0"]
-    text += ["again:", *body, "addi s1, s1, -1", "bnez s1, again", "li t0, 0", "xm.wait t0"]
-    return "\n".join([*text, "xm.exit", ""])
+def _stream(tile: int, slots: int, tiles: int) -> str:
+    """A PE reads its own tiles one after the other."""
+    text = [".globl _start_rate", "_start_rate:", *_buffer(0, _BASE, tile, slots)]
+    text += _tile(0, 0, 1, tile // 4, DType.F32)
+    text += [
+        f"li s1, {tiles}", f"ld t2, {_ARGUMENTS}(a0)", f"li t3, {tile * tiles}", "mul t3, t3, a1", "add t2, t2, t3",
+        f"li t1, {int(DType.F32) | 1 << 8}", "xm.gd.base td1, t2, t1", f"li t0, {tile // 4}", "li t1, 4",
+        "xm.gd.dim td1, t0, t1, 0", f"li t0, {tile}", "xm.td.inc td1, t0",
+        "again:", "xm.dma.in td0, td1", "xm.cb.next cb0", "addi s1, s1, -1", "bnez s1, again",
+    ]  # fmt: skip
+    return "\n".join([*text, "li t0, 0", "xm.wait t0", "xm.exit", ""])
 
 
 def launch_us(chip: Chip) -> tuple[float, float]:
