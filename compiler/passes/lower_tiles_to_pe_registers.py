@@ -350,10 +350,11 @@ class Registers:
         address_fixed = self.fixed(view.root) and all(self.fixed(term) for term, _ in view.terms)
         if fixed:
             self.set_base(number, view, size, len(shape), address_fixed)
-            if "fill" in FILLS.get(op.name, ()) and (bits := self.fill_bits(op)) is not None:
-                pe.command("xm.gd.fill", bits, gd=number)
         elif not address_fixed:
             pe.command("xm.gd.addr", self.address(view, size), gd=number)
+        fill = fill_of(op)
+        if fill is not None and (constant_bits(fill) is not None or self.fixed(fill)) == fixed:
+            pe.command("xm.gd.fill", self.bits(fill), gd=number)
         lows, highs = bounds_of(op)
         for dim, (extent, stride) in enumerate(zip(shape, strides, strict=True)):
             stride_fixed = not isinstance(stride, ir.Value) or self.fixed(stride)
@@ -388,18 +389,16 @@ class Registers:
     def tile_of(self, op: Any) -> View:
         return self.views.of(op.operands[1 - GLOBAL_OPERAND[op.name]])
 
-    def fill_bits(self, op: Any) -> Any:
-        """The fill value's bits, None when the operation has none."""
-        segments = list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))
-        if not segments[-1]:
-            return None
-        value = op.operands[len(op.operands) - 1]
-        bits = constant_bits(value)
-        return self.constant(bits) if bits is not None else self.bits(value)
 
-
-FILLS = {"mtia.dma_in": ("fill",), "mtia.dma_in_indexed": ("fill",)}
+FILLED = frozenset(("mtia.dma_in", "mtia.dma_in_indexed"))
 NO_OPERANDS = frozenset(("mtia.cb_next", "mtia.hart_wait", "mtia.wait", "mtia.barrier"))
+
+
+def fill_of(op: Any) -> Any:
+    """The value that elements outside the valid range are given, None when the operation has none."""
+    if op.name not in FILLED or not list(ir.DenseI32ArrayAttr(op.attributes["operandSegmentSizes"]))[-1]:
+        return None
+    return op.operands[len(op.operands) - 1]
 
 
 def grid_of(view: View) -> tuple[int, int]:

@@ -220,3 +220,25 @@ def test_extremes_leave_nan_out_unless_asked() -> None:
     most, least = np.fmax.reduce, np.fmin.reduce
     expected = np.stack([most(values, 1), least(values, 1), most(values, 0), least(values, 0), values.max(1)])
     assert np.array_equal(out.numpy(), expected, equal_nan=True)
+
+
+@triton.jit
+def fill_computed_kernel(x_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    row = tl.program_id(0)
+    total = 0.0
+    for i in range(0, n, BLOCK):
+        offsets = i + tl.arange(0, BLOCK)
+        total += tl.sum(tl.load(x_ptr + row * n + offsets, mask=offsets < n, other=0.0))
+    mean = total / n
+    for i in range(0, n, BLOCK):
+        offsets = i + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + row * n + offsets, mask=offsets < n, other=mean)
+        tl.store(out_ptr + row * 2 * BLOCK + offsets, x - mean)
+
+
+def test_masked_elements_take_a_value_that_the_program_computed() -> None:
+    """The value is made after the places where transfers are set up once for the whole launch."""
+    x, out = torch.randn(3, 100), torch.full((3, 128), 7.0)
+    fill_computed_kernel[(3,)](x, out, 100, BLOCK=64)
+    torch.testing.assert_close(out[:, :100], x - x.mean(1, keepdim=True), rtol=1e-6, atol=1e-6)
+    assert torch.equal(out[:, 100:], torch.zeros(3, 28))
