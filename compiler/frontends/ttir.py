@@ -81,6 +81,10 @@ def _words(items: Sequence[Any]) -> list[str]:
     return [item for item in items if isinstance(item, Token) and item.type == "WORD"]
 
 
+def _attributes(items: Sequence[Any]) -> str:
+    return next(str(item) for item in items if not isinstance(item, Token) and str(item).startswith("{"))
+
+
 class _ToGeneric(Transformer):
     """Each rule of the grammar as generic text."""
 
@@ -96,7 +100,10 @@ class _ToGeneric(Transformer):
     scaled = pairtype = types = bracket
 
     def cast(self, items: list[Any]) -> str:
-        attributes, (source, result) = items[-3], _types(items)
+        source, *converted = _types(items)
+        if str(items[0]) == "tt.unsplat":
+            converted = [source.removesuffix(">").rpartition("x")[2]]
+        attributes, result = _attributes(items), converted[0]
         rounding = [f'rounding = "{word}"' for word in _words(items)]
         name, operands = str(items[0]), _ssa(items)
         if name == "tt.histogram":

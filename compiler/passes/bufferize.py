@@ -74,6 +74,7 @@ _IN_PLACE: dict[str, Callable[[Any], None]] = {"scf.for": _carry_for, "scf.while
 def _land(body: Any, targets: Sequence[tuple[int, Any]]) -> None:
     """Make operand k of the block's terminator land in the buffer of `old`, for every (k, old)."""
     end = list(body.operations)[-1].operation
+    _save_swapped(body, end, targets)
     for number, old in targets:
         new = end.operands[number]
         if not isinstance(new.type, ir.RankedTensorType) or new == old or _written_in(new, old, body):
@@ -87,6 +88,23 @@ def _land(body: Any, targets: Sequence[tuple[int, Any]]) -> None:
             copy = linalg.CopyOp([new.type], [new], [old])
             linalg.fill_builtin_region(copy.operation)
             end.operands[number] = copy.results[0]
+
+
+def _save_swapped(body: Any, end: Any, targets: Sequence[tuple[int, Any]]) -> None:
+    """Copy a carried tensor that becomes another one's value, before anything lands in its buffer."""
+    olds = [old for _, old in targets if isinstance(old.type, ir.RankedTensorType)]
+    saved: dict[Any, Any] = {}
+    for number, old in targets:
+        new = end.operands[number]
+        if new == old or not any(new == other for other in olds):
+            continue
+        if new not in saved:
+            with ir.InsertionPoint.at_block_begin(body), end.location:
+                place = bufferization.AllocTensorOp(new.type, []).result
+                copy = linalg.CopyOp([new.type], [new], [place])
+                linalg.fill_builtin_region(copy.operation)
+            saved[new] = copy.results[0]
+        end.operands[number] = saved[new]
 
 
 def _owner(value: Any) -> Any:

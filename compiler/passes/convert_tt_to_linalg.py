@@ -6,6 +6,7 @@ formulas (`convert_tt_to_linalg_values`) until an access or an arithmetic operat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mtia.compiler.options import Options
@@ -34,14 +35,37 @@ def convert_tt_to_linalg(module: Any, options: Options) -> None:
     Attribute `tt.notes` of a function is what the user should be told, `tt.accesses` how each access is done and why.
     """
     functions = [op for op in module.body.operations if isinstance(op, func.FuncOp)]
-    if len(functions) > 1:
-        run_passes(module, "builtin.module(inline,symbol-dce)")
-    if any(len(function.regions[0].blocks) > 1 for function in functions):
+    if any(_branches(function.operation) for function in functions):
         run_passes(module, "builtin.module(func.func(lift-cf-to-scf,canonicalize))")
-    for function in [op for op in module.body.operations if isinstance(op, func.FuncOp)]:
-        with ir.InsertionPoint(function), function.location:
-            _convert(function)
+        functions = [op for op in module.body.operations if isinstance(op, func.FuncOp)]
+    callees = {_name(function): function for function in functions if _is_private(function)}
+    for function in functions:
+        if not _is_private(function):
+            with ir.InsertionPoint(function), function.location:
+                _convert(function, callees)
+    for function in functions:
         function.operation.erase()
+
+
+def _branches(operation: Any) -> bool:
+    """Whether a region of the operation, or inside it, has several blocks."""
+    return any(
+        len(region.blocks) > 1 or any(_branches(inner.operation) for inner in region.blocks[0].operations)
+        for region in operation.regions
+        if len(region.blocks)
+    )
+
+
+def _is_private(function: Any) -> bool:
+    """Whether a function is only called: what a kernel calls is lowered where it is called."""
+    return (
+        "sym_visibility" in function.attributes
+        and ir.StringAttr(function.attributes["sym_visibility"]).value == "private"
+    )
+
+
+def _name(function: Any) -> str:
+    return str(ir.StringAttr(function.attributes["sym_name"]).value)
 
 
 def _argument_type(type_: Any) -> Any:
@@ -52,15 +76,15 @@ def _argument_type(type_: Any) -> Any:
     return type_
 
 
-def _convert(old: Any) -> None:
+def _convert(old: Any, callees: Mapping[str, Any]) -> None:
     """A new function before the old one, with its body lowered."""
     arguments = list(old.regions[0].blocks[0].arguments)
     inputs = [_argument_type(argument.type) for argument in arguments]
-    new = func.FuncOp(ir.StringAttr(old.attributes["sym_name"]).value, (inputs, []))
+    new = func.FuncOp(_name(old), (inputs, []))
     if "arg_attrs" in old.attributes:
         new.attributes["arg_attrs"] = old.attributes["arg_attrs"]
     entry = new.add_entry_block([argument.location for argument in arguments])
-    converter = Converter(entry)
+    converter = Converter(entry, callees)
     with ir.InsertionPoint(entry):
         for number, (argument, became) in enumerate(zip(arguments, entry.arguments, strict=True)):
             converter.set(argument, _known(converter, argument.type, became, list(entry.arguments)[number + 1 :]))

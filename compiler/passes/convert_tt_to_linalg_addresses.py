@@ -44,6 +44,10 @@ def address_of(c: Converter, pointers: Pointers) -> Any:
     """Addresses: an i64 for a scalar pointer, a formula or a tensor of i64 for a tensor of pointers."""
     size = _bytes(pointers.memory.type.element_type)
     offset = c.index.scale(replace(pointers.offset, element=_i64()), size)
+    made_of = None if pointers.extra is None else c.addresses.get(pointers.extra.source)
+    if made_of is not None:  # places in all of memory
+        original = c.materialise(replace(pointers.extra, source=made_of))
+        return original if _is_zero(offset) else arith.AddIOp(original, c.materialise(offset)).result
     offset = replace(offset, base=c.index.add(_start(pointers.memory), offset.base))
     if not pointers.shape:
         return c.index.to_scalar(offset.base, _i64())
@@ -54,6 +58,10 @@ def address_of(c: Converter, pointers: Pointers) -> Any:
     extra = extra if extra.type == wide else arith.ExtSIOp(wide, extra).result
     scaled = arith.MulIOp(extra, build.fill(c.index.constant(size, _i64()), pointers.shape)).result
     return arith.AddIOp(scaled, c.materialise(offset)).result
+
+
+def _is_zero(offset: Affine) -> bool:
+    return offset.uniform and isinstance(offset.base, int) and offset.base == 0
 
 
 def pointers_at(c: Converter, addresses: Any, element: Any) -> Pointers:
@@ -68,6 +76,7 @@ def pointers_at(c: Converter, addresses: Any, element: Any) -> Pointers:
     shape = tuple(tensor.type.shape)
     shift = build.fill(c.index.constant(_bytes(element).bit_length() - 1, _i64()), shape)
     places = arith.ShRUIOp(tensor, shift).result
+    c.addresses[places] = tensor  # an address that is no multiple of the size must not lose its low bits
     flat = Affine(shape, c.index.index, 0, (0,) * len(shape), (None,) * len(shape))
     return Pointers(memory, element, flat, View(shape, places, tuple(range(len(shape)))))
 

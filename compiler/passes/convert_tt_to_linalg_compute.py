@@ -8,6 +8,7 @@ from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
+from mtia.compiler.passes.convert_tt_to_linalg_shape import reshape
 from mtia.compiler.passes.convert_tt_to_linalg_values import Splat
 from mtia.dialects.mlir import arith, ir, linalg, math, memref, scf, tensor
 from mtia.dialects.mtia import NumPrograms, ProgramId
@@ -94,18 +95,18 @@ def _reduce(c: Converter, op: Any) -> None:
         inits = [build.fill(c.index.constant(neutral, sources[0].type.element_type), rest)]
     else:
         inits = [_slice(source, axis, 0, 1) for source in sources]
-        sources = [_slice(source, axis, 1, shape[axis] - 1) for source in sources] if shape[axis] > 1 else []
+        sources = [_slice(source, axis, 1, shape[axis] - 1, keep=True) for source in sources] if shape[axis] > 1 else []
     results = _fold(c, op, sources, inits, axis) if sources else inits
     for old, new in zip(op.results, results, strict=True):
         c.set(old, new if rest else build.extract(new, []))
 
 
-def _slice(source: Any, axis: int, start: int, size: int) -> Any:
-    """Elements start … start + size along `axis`; a size of 1 drops the dimension."""
+def _slice(source: Any, axis: int, start: int, size: int, keep: bool = False) -> Any:
+    """Elements start … start + size along `axis`; without `keep` there is one, and the dimension is dropped."""
     shape = list(source.type.shape)
     offsets = [start if at == axis else 0 for at in range(len(shape))]
     sizes = [size if at == axis else extent for at, extent in enumerate(shape)]
-    kept = sizes if size > 1 else sizes[:axis] + sizes[axis + 1 :]
+    kept = sizes if keep else sizes[:axis] + sizes[axis + 1 :]
     type_ = build.tensor_type(kept, source.type.element_type)
     return tensor.ExtractSliceOp(type_, source, [], [], [], offsets, sizes, [1] * len(shape)).result
 
@@ -324,3 +325,29 @@ def _histogram(c: Converter, op: Any) -> None:
 
 
 _ULT = 6
+
+
+@lowers("tt.map_elementwise")
+def _map_elementwise(c: Converter, op: Any) -> None:
+    """The region on `pack` neighbours at a time, in row-major order, by the hart."""
+    pack = ir.IntegerAttr(op.attributes["pack"]).value
+    sources = [reshape(c.tensor(value), [python_math.prod(shape_of(value.type))]) for value in op.operands]
+    size = python_math.prod(shape_of(op.results[0].type))
+    block = op.regions[0].blocks[0]
+    buffers = [
+        memref.AllocOp(build.buffer_type([size], element_type(result.type)), [], []).result for result in op.results
+    ]
+
+    def group(indices: list[Any]) -> None:
+        first = arith.MulIOp(indices[0], c.index.constant(pack)).result
+        places = [arith.AddIOp(first, c.index.constant(lane)).result for lane in range(pack)]
+        scalars = [build.extract(source, [place]) for source in sources for place in places]
+        for argument, value in zip(block.arguments, scalars, strict=True):
+            c.set(argument, value)
+        values = [c.get(value) for value in c.block(block.operations).operands]
+        for number, value in enumerate(values):
+            memref.StoreOp(value, buffers[number // pack], [places[number % pack]])
+
+    build.loops([size // pack], c.index.constant, group)
+    for result, buffer in zip(op.results, buffers, strict=True):
+        c.set(result, reshape(build.tensor_of(buffer), shape_of(result.type)))

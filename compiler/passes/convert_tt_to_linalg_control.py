@@ -231,3 +231,42 @@ def _if(c: Converter, op: Any) -> None:
 
     otherwise = branch(branches[1]) if len(branches) > 1 else None
     _bind(c, op.results, build.if_(c.scalar(op.operands[0]), branch(branches[0]), otherwise, types))
+
+
+@lowers("scf.index_switch")
+def _index_switch(c: Converter, op: Any) -> None:
+    """A chain of branches; the first region is the default."""
+    otherwise, *cases = (region.blocks[0] for region in op.regions)
+    numbers = list(ir.DenseI64ArrayAttr(op.attributes["cases"]))
+    types = [_plain_type(op, result.type) for result in op.results]
+    selector = c.index.value(c.index.from_scalar(c.scalar(op.operands[0])))
+
+    def region(block: Any) -> list[Any]:
+        end = c.block(block.operations)
+        return [_plain(c, c.get(value)) for value in end.operands]
+
+    def chain(number: int) -> Sequence[Any]:
+        if number == len(cases):
+            return region(otherwise)
+        here = arith.CmpIOp(arith.CmpIPredicate.eq, selector, c.index.constant(numbers[number])).result
+        return build.if_(here, lambda: region(cases[number]), lambda: chain(number + 1), types)
+
+    _bind(c, op.results, chain(0))
+
+
+@lowers("func.call")
+def _call(c: Converter, op: Any) -> None:
+    """The called function's body, here: a PE's program is one function."""
+    name = ir.FlatSymbolRefAttr(op.attributes["callee"]).value
+    if name in c.calls:
+        raise refuse(op, f"'{name}' calls itself")
+    if name not in c.callees:
+        raise refuse(op, f"no function '{name}'")
+    body = c.callees[name].regions[0].blocks[0]
+    for argument, value in zip(body.arguments, op.operands, strict=True):
+        c.set(argument, c.get(value))
+    c.calls.append(name)
+    end = c.block(body.operations)
+    c.calls.pop()
+    for result, value in zip(op.results, end.operands, strict=True):
+        c.set(result, c.get(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mtia.compiler.locations import place_of
@@ -47,7 +47,10 @@ def refuse(op: Any, reason: str) -> UserError:
 class Converter:
     """Lowers the operations of one function, in order, into the current insertion point."""
 
-    def __init__(self, entry: Any) -> None:
+    def __init__(self, entry: Any, callees: Mapping[str, Any] | None = None) -> None:
+        self.callees = callees or {}
+        self.calls: list[str] = []
+        self.addresses: dict[Any, Any] = {}  # of a tensor of places made from addresses, those addresses
         self.values: dict[Any, Any] = {}
         self.index = IndexBuilder(entry)
         self.notes: list[str] = []
@@ -135,6 +138,8 @@ class Converter:
         return known
 
     def _view(self, view: View) -> Any:
+        if tuple(view.source.type.shape) == view.shape:
+            return view.source
         if all(view.shape[axis] == 1 for axis in range(len(view.shape)) if axis not in view.dims):
             return (
                 build.expand(view.source, view.shape, _groups(len(view.shape), view.dims))

@@ -43,7 +43,17 @@ def _element(kind: Any) -> Any:
 
 
 def _widen(b: Builder, value: Any) -> Any:
-    return value if isinstance(_element(value.type), ir.F64Type) else arith.extf(b.f64, value)
+    if isinstance(_element(value.type), ir.F64Type):
+        return value
+    source = value
+    if isinstance(value, ir.OpResult) and value.owner.name == "arith.extf":
+        source = value.owner.operands[0]
+    if isinstance(source.type, ir.BF16Type):
+        # LLVM looks through an extension for a sign, and cannot select the copy of a bf16's.
+        i16, i32 = (ir.IntegerType.get_signless(width) for width in (16, 32))
+        bits = arith.shli(arith.extui(i32, arith.bitcast(i16, source)), arith.constant(i32, 16))
+        value = arith.bitcast(ir.F32Type.get(), bits)
+    return arith.extf(b.f64, value)
 
 
 def _narrow(b: Builder, value: Any, kind: Any) -> Any:

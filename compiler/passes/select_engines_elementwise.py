@@ -175,7 +175,7 @@ def plan_destinations(
     last = operations[-2].results[0] if len(operations) > 1 and operations[-2].results else None
     for value, view in zip(results, outputs, strict=True):
         busy = reads_output or any(root == view.root for root in roots) or len(outputs) > 1
-        overlaps = busy and (value != last or len(outputs) > 1)
+        overlaps = busy and (last is None or value != last or len(outputs) > 1)
         if not overlaps and isinstance(value.owner, ir.Operation | ir.OpView) and value not in body.destinations:
             if value.owner.operation.block == operations[-1].block:
                 body.destinations[value] = view

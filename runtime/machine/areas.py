@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mtia.isa.lang import Ptr, addr, fn, i64, popcount, select, u8, u32, u64
-from mtia.isa.state import WRITE, changes
+from mtia.isa.state import CONDITIONAL, RESERVE, WRITE, changes
 from mtia.isa.xmtia.codes import Cause
 
 from .hazards import fault
@@ -144,6 +144,10 @@ def check_ends(
                 if a.bits != 0:
                     touch(a, pe, hart, unit, pc, inside, u64(1), kind)
             elif inside < a.room:
+                # Atomics of one or two bytes are made of these on the word around them, which may be a buffer's last.
+                shared = (kind == RESERVE or kind == CONDITIONAL) and at - inside + a.size > address
+                if shared:
+                    continue
                 if changes(kind):
                     return fault(addr(m.trap), u32(OUTSIDE), at, size, u32(IN_PADDING))
                 find(addr(a.past), pe, hart, unit, pc, at, u64(1))

@@ -30,6 +30,9 @@ class TritonOptions(SourceOptions):
     precision: str = "ieee"
     hart_only: bool = False
 
+    def __post_init__(self) -> None:
+        assert self.num_warps > 0 and self.num_warps & (self.num_warps - 1) == 0, "num_warps must be a power of 2"
+
     def hash(self) -> str:
         """What Triton's cache key takes for these options."""
         return hashlib.sha256(repr(self).encode()).hexdigest()

@@ -93,6 +93,8 @@ def _runtime_values(kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:
     for kind, value in zip(kinds, values, strict=True):
         if isinstance(kind, tuple):
             found += _runtime_values(kind, value)
+        elif isinstance(kind, str) and kind.startswith("tensordesc"):
+            found += [value.base, *value.shape, *value.strides]
         elif kind != "constexpr":
             found.append(value)
     return found
