@@ -82,6 +82,8 @@ class Lowering:
         for op in found:
             self.registers.count(op)
         self.registers.assign()
+        i64 = ir.IntegerType.get_signless(64)
+        self.function.attributes["mtia.tile_registers"] = ir.IntegerAttr.get(i64, self.registers.used)
         for op in found:
             with ir.InsertionPoint(op), op.location:
                 self.operation(op)

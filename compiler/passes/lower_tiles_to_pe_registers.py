@@ -146,6 +146,11 @@ class Registers:
             found = self.outside[value] = block == self.loop.block
         return found
 
+    @property
+    def used(self) -> int:
+        """How many tile registers the kernel names, at least one."""
+        return max(1, min(len(self.weights), COUNT))
+
     # -- which operands there are -----------------------------------------------------------------------------------
 
     def count(self, op: Any) -> None:

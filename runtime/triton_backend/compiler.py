@@ -29,6 +29,11 @@ class TritonOptions(SourceOptions):
     use_dual_core: bool = True
     precision: str = "ieee"
     hart_only: bool = False
+    # Hints of other vendors' back ends, which configurations of public kernels carry; they mean nothing on a PE.
+    matrix_instr_nonkdim: int = 0
+    kpack: int = 1
+    waves_per_eu: int = 0
+    schedule_hint: str = "none"
 
     def __post_init__(self) -> None:
         assert self.num_warps > 0 and self.num_warps & (self.num_warps - 1) == 0, "num_warps must be a power of 2"

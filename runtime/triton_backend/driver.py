@@ -21,6 +21,7 @@ __all__ = ["MtiaDriver"]
 
 BACKEND = "mtia"
 ANY_WARPS = 1 << 30  # Triton compares warps with this: they mean nothing here
+ANY_REGISTERS = 1 << 16  # programs are counted with this: a program has its hart's registers to itself
 _NUMBERS: dict[str, int] = {}  # of chips that are not the one of torch's devices, from `MOST` on
 
 
@@ -45,11 +46,11 @@ class Utils:
         self.driver = driver
 
     def load_binary(self, name: str, executable: bytes, shared: int, device: int) -> tuple[Any, Any, int, int, int]:
-        """(module, function, registers, spills, threads allowed) of an executable."""
+        """(module, function, tile registers in use, spills, threads allowed) of an executable."""
         from mtia.runtime import elf
 
         program = elf.load(executable)
-        return program, program, 0, 0, ANY_WARPS
+        return program, program, int(program.metadata.get("tile_registers", 1)), 0, ANY_WARPS
 
     def get_device_properties(self, device: int) -> dict[str, int]:
         """The chip in Triton's words; clock rates are in kHz, the bus width in bits."""
@@ -57,6 +58,8 @@ class Utils:
         clock_khz = chip.clock_hz // 1000
         return {
             "max_shared_mem": chip.ls.bytes,
+            "max_num_regs": ANY_REGISTERS,
+            "max_threads_per_sm": chip.hart.count,
             "multiprocessor_count": chip.pes,
             "sm_clock_rate": clock_khz,
             "mem_clock_rate": clock_khz,

@@ -14,6 +14,7 @@ from typing import Any
 __all__ = ["Clock", "DeviceInterface", "Event"]
 
 LONG_MS = 1e9
+NANOSECOND = 1e-6  # in milliseconds
 
 
 class Clock:
@@ -75,8 +76,10 @@ class Event:
         return True
 
     def elapsed_time(self, end: Event) -> float:
-        """Milliseconds from this event to `end`."""
-        return LONG_MS if self.estimates and end.estimates else (end.at_us - self.at_us) / 1e3
+        """Milliseconds from this event to `end`, at least a nanosecond: callers divide by it, and operators that run on
+        the CPU take no simulated time.
+        """
+        return LONG_MS if self.estimates and end.estimates else max(NANOSECOND, (end.at_us - self.at_us) / 1e3)
 
 
 class DeviceInterface:
