@@ -26,7 +26,7 @@ class SourceOptions:
     backend_name: str = "mtia"
     enable_fp_fusion: bool = True
     launch_cooperative_grid: bool = False
-    supported_fp8_dtypes: tuple[str, ...] = ("fp8e5", "fp8e4nv")
+    supported_fp8_dtypes: tuple[str, ...] = ("fp8e5", "fp8e4nv", "fp8e5b16", "fp8e4b8", "fp8e4b15")
     deprecated_fp8_dot_operand_dtypes: tuple[str, ...] = ()
     default_dot_input_precision: str = "ieee"
     allowed_dot_input_precisions: tuple[str, ...] = ("ieee", "tf32", "tf32x3", "bf16x3", "bf16x6")
@@ -39,7 +39,34 @@ def _min_dot_size(lhs: Any, rhs: Any) -> tuple[int, int, int]:
     return (1, 1, 1)
 
 
-CODEGEN: Mapping[str, Callable[..., Any]] = {"min_dot_size": _min_dot_size}
+def _convert_e4b15(source: Any, target: Any, rounding: Any = None, _semantic: Any = None) -> Any:
+    """Casts from and to `fp8e4b15`, which MLIR has no type for: the fields of e4m3 with the exponent bias of f16.
+
+    There is no NaN and no infinity: those and what is larger than 1.75 become that. A code is the e4m3 code of 256
+    times its value, and for the other direction the middle bits of f16.
+    """
+    import triton.language as tl
+
+    def retyped(value: Any, element: Any) -> Any:
+        return tl.tensor(value.handle, value.type.with_element_ty(element) if value.type.is_block() else element)
+
+    if source.type.scalar.is_fp8e4b15():
+        code = retyped(source, tl.uint8).to(tl.uint16, _semantic=_semantic)
+        fields = code.__and__(0x7F, _semantic=_semantic).__lshift__(7, _semantic=_semantic)
+        sign = code.__and__(0x80, _semantic=_semantic).__lshift__(8, _semantic=_semantic)
+        bits = fields.__or__(sign, _semantic=_semantic).to(tl.uint16, _semantic=_semantic)
+        return bits.to(tl.float16, bitcast=True, _semantic=_semantic).to(target.scalar, _semantic=_semantic)
+    if source.type.scalar.is_fp64():
+        raise ValueError("a cast of fp64 to fp8e4b15 would round twice; cast to fp32 first")
+    number = source.to(tl.float32, _semantic=_semantic)
+    number = _semantic.where(number.__eq__(number, _semantic=_semantic), number, _semantic.to_tensor(1.75))
+    scaled = number.__mul__(256.0, _semantic=_semantic)
+    kind = source.type.with_element_ty(tl.float8e4nv) if source.type.is_block() else tl.float8e4nv
+    code = _semantic.builder.create_fp_to_fp(scaled.handle, kind.to_ir(_semantic.builder), rounding)
+    return retyped(tl.tensor(code, kind).to(tl.uint8, bitcast=True, _semantic=_semantic), tl.float8e4b15)
+
+
+CODEGEN: Mapping[str, Callable[..., Any]] = {"min_dot_size": _min_dot_size, "convert_custom_types": _convert_e4b15}
 """The functions Triton's code generator asks a target for."""
 
 

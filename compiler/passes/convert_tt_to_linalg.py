@@ -17,6 +17,8 @@ from mtia.compiler.passes import (  # noqa: F401  (each registers its lowerings)
     convert_tt_to_linalg_blocks,
     convert_tt_to_linalg_compute,
     convert_tt_to_linalg_control,
+    convert_tt_to_linalg_dots,
+    convert_tt_to_linalg_scaled,
     convert_tt_to_linalg_shape,
 )
 from mtia.compiler.passes.convert_tt_to_linalg_addresses import memory_element, memory_type

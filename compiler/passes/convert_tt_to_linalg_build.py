@@ -84,11 +84,14 @@ def generic(
     body: Callable[..., Sequence[Any]],
     iterators: Sequence[str] | None = None,
 ) -> Sequence[Any]:
-    """A `linalg.generic` whose body is built by `body(*arguments)`; all loops are parallel unless told."""
+    """A `linalg.generic` whose body is built by `body(*arguments)`; all loops are parallel unless told.
+
+    Operands are tensors, or all buffers; then there is no result.
+    """
     rank = maps[-1].n_dims
     kinds = ", ".join(f"#linalg.iterator_type<{kind}>" for kind in iterators or ["parallel"] * rank)
     map_attributes = ir.ArrayAttr.get([ir.AffineMapAttr.get(map_) for map_ in maps])
-    types = [init.type for init in inits]
+    types = [init.type for init in inits if isinstance(init.type, ir.RankedTensorType)]
     op = linalg.GenericOp(types, list(inputs), list(inits), map_attributes, ir.Attribute.parse(f"[{kinds}]"))
     elements = [value.type.element_type if isinstance(value.type, ir.ShapedType) else value.type for value in inputs]
     elements += [init.type.element_type for init in inits]

@@ -1,4 +1,4 @@
-"""Lowering of arithmetic, dot products, reductions and scans in `convert-tt-to-linalg`."""
+"""Lowering of arithmetic, reductions and scans in `convert-tt-to-linalg`."""
 
 from __future__ import annotations
 
@@ -21,17 +21,6 @@ __all__: list[str] = []
 def _program(c: Converter, op: Any) -> None:
     kind = ProgramId if op.operation.name == "tt.get_program_id" else NumPrograms
     c.set(op.result, kind(op.attributes["axis"], op.result.type).result)
-
-
-@lowers("tt.dot")
-def _dot(c: Converter, op: Any) -> None:
-    a, b, acc = (c.tensor(value) for value in op.operands)
-    kind = linalg.MatmulOp if len(acc.type.shape) == 2 else linalg.BatchMatmulOp
-    product = kind([acc.type], [a, b], [acc])
-    linalg.fill_builtin_region(product.operation)
-    if "inputPrecision" in op.attributes and isinstance(a.type.element_type, ir.F32Type):
-        product.operation.attributes["mtia.precision"] = op.attributes["inputPrecision"]
-    c.set(op.result, product.results[0])
 
 
 def _integer_limits(type_: Any) -> tuple[int, int]:
@@ -162,8 +151,11 @@ def _fp_to_fp(c: Converter, op: Any) -> None:
     if have.width < want.width:
         c.set(op.result, arith.ExtFOp(op.result.type, source).result)
         return
-    if have.width == want.width:
-        raise refuse(op, f"no conversion from {have} to {want}")
+    if have.width == want.width:  # every 8-bit and 16-bit float is exact in f32
+        wide = ir.F32Type.get()
+        source = arith.ExtFOp(
+            build.tensor_type(shape_of(op.src.type), wide) if shape_of(op.src.type) else wide, source
+        ).result
     made = arith.TruncFOp(op.result.type, source)
     rounding = ir.StringAttr(op.attributes["rounding"]).value if "rounding" in op.attributes else "rtne"
     if rounding == "rtz":

@@ -16,6 +16,7 @@ from mtia.compiler.backend.features import DATA_LAYOUT, TRIPLE, VSCALE, Hart, fe
 from mtia.compiler.backend.literals import older_spelling
 from mtia.compiler.locations import place_of
 from mtia.compiler.options import Options
+from mtia.compiler.passes.expand_floats import expand_floats
 from mtia.compiler.passes.expand_math import expand_math
 from mtia.dialects import pe
 from mtia.dialects.mlir import arith, builtin, func, ir, llvm, run_passes
@@ -50,6 +51,7 @@ def lower_pe_to_llvm(module: Any, options: Options) -> None:
                 _guard(function, options.chip.hart.vector_mask, options.chip.hart.count)
         _lower_operations(module)
         expand_math(module, options)
+        expand_floats(module, options)
         # The layout decides the alignment of loads and stores in the translation.
         module.operation.attributes["llvm.data_layout"] = ir.StringAttr.get(DATA_LAYOUT)
         module.operation.attributes["llvm.target_triple"] = ir.StringAttr.get(TRIPLE)

@@ -31,6 +31,8 @@ DTYPES = {
     "f64": DType.F64,
     "f8E4M3FN": DType.E4M3,
     "f8E5M2": DType.E5M2,
+    "f8E4M3FNUZ": DType.U8,  # no unit computes on these: they are only moved
+    "f8E5M2FNUZ": DType.U8,
     "i1": DType.U8,
     "i8": DType.I8,
     "i16": DType.I16,

@@ -190,7 +190,7 @@ class BodyTranslator:
         for op in reversed(operations):
             if op.name == "arith.select":
                 self.pass_through(op)
-            if op.name != "arith.truncf":
+            if op.name != "arith.truncf" or "roundingmode" in op.attributes:
                 continue
             wide = op.operands[0]
             if isinstance(wide.owner, ir.Block) or len(list(wide.uses)) != 1:
@@ -278,6 +278,8 @@ class BodyTranslator:
 
     def convert(self, name: str, operand: Operand, result: Any) -> Operand:
         """Float conversions happen when a command reads or writes; only a narrowing of a stored value costs one."""
+        if "roundingmode" in result.owner.attributes:
+            raise NotOnEngine("the SIMD engine rounds to nearest even only")
         if name == "arith.extf" and isinstance(operand, Tile) and result not in self.destinations:
             return operand
         if isinstance(operand, Tile) and operand.view.element == result.type:
