@@ -167,9 +167,12 @@ def _describe(module: Any, options: Options) -> dict[str, Any]:
         raise UserError("the module has no kernel")
     function = kernels[0]
     attributes = function.attributes
+    inputs = list(ir.FunctionType(function.type).inputs)
+    if "mtia.messages" in attributes:
+        inputs.pop()  # the launch gives this one
     described: dict[str, Any] = {
         "kernel": ir.StringAttr(attributes["sym_name"]).value,
-        "arguments": [_argument(kind) for kind in ir.FunctionType(function.type).inputs],
+        "arguments": [_argument(kind) for kind in inputs],
         "chip": options.chip.name,
         "cores": options.chip.hart.count if options.use_dual_core else 1,
     }

@@ -9,13 +9,13 @@ register that is written is an i64 result.
 # mypy: disable-error-code="misc, call-arg, name-defined"
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mtia.dialects.mlir import ext, ir
 from mtia.isa import operands, table
 
-__all__ = ["OPS", "PE", "PREFIX", "View", "command", "immediates", "instruction", "registers", "word"]
+__all__ = ["OPS", "PE", "PREFIX", "Code", "View", "command", "immediates", "instruction", "registers", "word"]
 
 PREFIX = "xm."
 FIRST_ARGUMENT = 10  # a0: what the calling convention uses for the first operand and for the result
@@ -94,6 +94,23 @@ class View(PE.Operation, name="view", traits=[ext.Pure]):
         if kind.rank != 1 and not kind.has_static_shape:
             return _fail(self, "needs a static shape, or one dimension of unknown size")
         return True
+
+
+class Code(PE.Operation, name="code"):
+    """A call of machine code: `words` are its instructions as hexadecimal digits, eight each; it ends with a return.
+
+    Arguments and results are 64-bit words and follow the calling convention of LLVM's C functions.
+    """
+
+    arguments: Sequence[ext.Operand[Any]]
+    words: ir.StringAttr
+    made: Sequence[ext.Result[Any]]
+
+    def verify_invariants(self) -> bool:
+        if any(str(value.type) != "i64" for value in (*self.operands, *self.results)):
+            return _fail(self, "takes and gives i64")
+        words = ir.StringAttr(self.attributes["words"]).value
+        return bool(words) and len(words) % 8 == 0 or _fail(self, "has no whole instructions")
 
 
 OPS: dict[str, Any] = {row.name: _make(row) for row in table.all() if row.name.startswith(PREFIX)}

@@ -74,7 +74,7 @@ class Trap:
         return "\n".join([f"{place}trap: {self.message}{tail}", *(f"  {line}" for line in self.details)])
 
 
-class MachineTrap(Exception):
+class MachineTrap(RuntimeError):
     """A program made the machine stop; `trap` says why."""
 
     def __init__(self, trap: Trap) -> None:

@@ -24,6 +24,7 @@ from mtia.runtime.machine.host import Host
 from mtia.runtime.machine.library import decoded
 from mtia.runtime.machine.memory import LS_BASE
 from mtia.runtime.machine.state import ENDED, STOPPED
+from mtia.runtime.messages import Messages, asserted
 from mtia.runtime.profile import Observer
 
 __all__ = ["Argument", "LaunchResult", "launch"]
@@ -110,6 +111,9 @@ def launch(
     harts = cores if cores is not None else program.cores
     if not 1 <= harts <= device.chip.hart.count:
         raise UserError(f"cores must be 1 to {device.chip.hart.count}, not {harts}")
+    messages = Messages(device, program.metadata["messages"]) if "messages" in program.metadata else None
+    if messages is not None:
+        words.append(messages.buffer.address)
     host = device.machine(interpreter)
     host.reset()
     checks = checks_of(strict)
@@ -135,6 +139,11 @@ def launch(
             raise KeyboardInterrupt
         ended = host.engine.run("run_machine", host.machine)
     trap = None if ended == ENDED else trap_of(ended, host, program)
+    if messages is not None:
+        lines, failed, place = messages.read()
+        if lines:
+            print("\n".join(lines), flush=True)
+        trap = asserted(trap, failed, place)
     cycles = int(host.machine.time)
     if state == "cold" and trap is None:
         cycles = max(cycles, int(host.engine.call("flush_llc", host.machine, cycles)))

@@ -6,6 +6,7 @@ formulas (`convert_tt_to_linalg_values`) until an access or an arithmetic operat
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,11 +14,13 @@ from mtia.compiler.options import Options
 from mtia.compiler.passes import (  # noqa: F401  (each registers its lowerings)
     convert_tt_to_linalg_access,
     convert_tt_to_linalg_addresses,
+    convert_tt_to_linalg_asm,
     convert_tt_to_linalg_atomics,
     convert_tt_to_linalg_blocks,
     convert_tt_to_linalg_compute,
     convert_tt_to_linalg_control,
     convert_tt_to_linalg_dots,
+    convert_tt_to_linalg_messages,
     convert_tt_to_linalg_scaled,
     convert_tt_to_linalg_shape,
 )
@@ -92,10 +95,21 @@ def _convert(old: Any, callees: Mapping[str, Any]) -> None:
             converter.set(argument, _known(converter, argument.type, became, list(entry.arguments)[number + 1 :]))
         converter.block(old.regions[0].blocks[0].operations)
         func.ReturnOp([])
+    if converter.messages:
+        _add_message_buffer(new, inputs, converter)
     if converter.accesses:
         new.attributes["tt.accesses"] = ir.ArrayAttr.get([ir.StringAttr.get(line) for line in converter.accesses])
     if converter.notes:
         new.attributes["tt.notes"] = ir.ArrayAttr.get([ir.StringAttr.get(note) for note in converter.notes])
+
+
+def _add_message_buffer(function: Any, inputs: list[Any], converter: Converter) -> None:
+    kinds = [*inputs, converter.message_buffer().type]
+    function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(kinds, []))
+    if "arg_attrs" in function.attributes:
+        attributes = [*ir.ArrayAttr(function.attributes["arg_attrs"]), ir.DictAttr.get({})]
+        function.attributes["arg_attrs"] = ir.ArrayAttr.get(attributes)
+    function.attributes["mtia.messages"] = ir.StringAttr.get(json.dumps(converter.messages))
 
 
 def _known(c: Converter, type_: Any, became: Any, following: list[Any]) -> Any:

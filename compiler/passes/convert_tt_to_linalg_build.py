@@ -8,11 +8,13 @@ from typing import Any
 from mtia.compiler.passes.convert_tt_to_linalg_values import Index
 from mtia.dialects.mlir import arith, bufferization, ir, linalg, memref, scf, tensor
 from mtia.dialects.mtia import GLOBAL
+from mtia.dialects.pe import Code
 
 __all__ = [
     "broadcast",
     "buffer_of",
     "buffer_type",
+    "call_code",
     "collapse",
     "column",
     "empty",
@@ -159,6 +161,13 @@ def global_view(base: Any, offset: Index, shape: Sequence[int], strides: Sequenc
         type_, base, dynamic_offset, [], dynamic_strides, [static_offset], list(shape), static_strides
     )
     return op.result
+
+
+def call_code(words: str, arguments: Sequence[Any], results: int) -> list[Any]:
+    """Call machine code (see `pe.code`); arguments and results are i64."""
+    types = [ir.IntegerType.get_signless(64)] * results
+    attributes = {"words": ir.StringAttr.get(words)}
+    return list(ir.Operation.create(Code.OPERATION_NAME, types, list(arguments), attributes).results)
 
 
 def column(buffer: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
-from mtia.compiler.passes.convert_tt_to_linalg_shape import reshape
 from mtia.compiler.passes.convert_tt_to_linalg_values import Splat
 from mtia.dialects.mlir import arith, ir, linalg, math, memref, scf, tensor
 from mtia.dialects.mtia import NumPrograms, ProgramId
@@ -247,21 +246,6 @@ def _extern(c: Converter, op: Any) -> None:
     raise refuse(op, f"no library function '{symbol}' on this target")
 
 
-@lowers("tt.elementwise_inline_asm")
-def _inline_asm(c: Converter, op: Any) -> None:
-    raise refuse(op, "inline assembly is written for another chip; use Triton operations instead")
-
-
-@lowers("tt.print")
-def _print(c: Converter, op: Any) -> None:
-    c.note(op, "device_print does nothing on this target")
-
-
-@lowers("tt.assert")
-def _assert(c: Converter, op: Any) -> None:
-    c.note(op, "device_assert is not checked on this target")
-
-
 @lowers("llvm.intr.assume")
 def _assume(c: Converter, op: Any) -> None:
     """Nothing here uses assumptions."""
@@ -317,29 +301,3 @@ def _histogram(c: Converter, op: Any) -> None:
 
 
 _ULT = 6
-
-
-@lowers("tt.map_elementwise")
-def _map_elementwise(c: Converter, op: Any) -> None:
-    """The region on `pack` neighbours at a time, in row-major order, by the hart."""
-    pack = ir.IntegerAttr(op.attributes["pack"]).value
-    sources = [reshape(c.tensor(value), [python_math.prod(shape_of(value.type))]) for value in op.operands]
-    size = python_math.prod(shape_of(op.results[0].type))
-    block = op.regions[0].blocks[0]
-    buffers = [
-        memref.AllocOp(build.buffer_type([size], element_type(result.type)), [], []).result for result in op.results
-    ]
-
-    def group(indices: list[Any]) -> None:
-        first = arith.MulIOp(indices[0], c.index.constant(pack)).result
-        places = [arith.AddIOp(first, c.index.constant(lane)).result for lane in range(pack)]
-        scalars = [build.extract(source, [place]) for source in sources for place in places]
-        for argument, value in zip(block.arguments, scalars, strict=True):
-            c.set(argument, value)
-        values = [c.get(value) for value in c.block(block.operations).operands]
-        for number, value in enumerate(values):
-            memref.StoreOp(value, buffers[number // pack], [places[number % pack]])
-
-    build.loops([size // pack], c.index.constant, group)
-    for result, buffer in zip(op.results, buffers, strict=True):
-        c.set(result, reshape(build.tensor_of(buffer), shape_of(result.type)))

@@ -55,6 +55,9 @@ class Converter:
         self.index = IndexBuilder(entry)
         self.notes: list[str] = []
         self.accesses: list[str] = []
+        self.messages: list[dict[str, Any]] = []  # what records for the host mean
+        self._entry = entry
+        self._message_buffer: Any = None
 
     def block(self, operations: Iterable[Any]) -> Any:
         """Lower operations up to the terminator, which is returned."""
@@ -78,6 +81,18 @@ class Converter:
     def explain(self, op: Any, path: str, reason: str = "") -> None:
         """Remember how an access is done, and why not better."""
         self.accesses.append(self._at(op, f"{op.operation.name}: {path}" + (f" ({reason})" if reason else "")))
+
+    def message(self, described: dict[str, Any]) -> int:
+        """The number of a message for the host."""
+        self.messages.append(described)
+        return len(self.messages) - 1
+
+    def message_buffer(self) -> Any:
+        """The memory of records for the host: one more argument of the kernel, of 64-bit words."""
+        if self._message_buffer is None:
+            words = build.global_type(ir.IntegerType.get_signless(64))
+            self._message_buffer = self._entry.add_argument(words, ir.Location.unknown())
+        return self._message_buffer
 
     def _at(self, op: Any, text: str) -> str:
         file, line, _ = place_of(op.location)

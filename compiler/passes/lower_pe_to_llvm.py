@@ -29,6 +29,7 @@ ENTRY_PREFIX = "_start_"
 VECTOR_SUFFIX = ".vector"  # of the function that only harts with the vector unit enter
 ARGUMENT_OFFSET = 32  # of the first argument in the launch block (design, section 4)
 ARGUMENT_BYTES = 8
+CODE = pe.Code.OPERATION_NAME  # a call of machine code
 UNKNOWN_SIZE = (1 << 63) - 1
 
 UPSTREAM = (
@@ -158,12 +159,15 @@ def _lower_operations(module: Any) -> None:
     module.operation.walk(collect)
     declared: dict[str, Any] = {}
     for operation in found:
-        row = pe.instruction(operation)
+        row = None if operation.name == CODE else pe.instruction(operation)
         with ir.InsertionPoint(operation), operation.location:
-            if row is None:
+            if row is None and operation.name != CODE:
                 replacement = [_descriptor(operation.operands[0], operation.results[0].type)]
             else:
-                symbol = f"{row.name}.{pe.word(operation, row):08x}"
+                if row is None:
+                    symbol = f"{CODE}.{ir.StringAttr(operation.attributes['words']).value}"
+                else:
+                    symbol = f"{row.name}.{pe.word(operation, row):08x}"
                 inputs = [operand.type for operand in operation.operands]
                 declared[symbol] = ir.FunctionType.get(inputs, [result.type for result in operation.results])
                 replacement = _call(symbol, operation)
@@ -203,6 +207,9 @@ def _descriptor(address: Any, kind: Any) -> Any:
 
 _COMMAND = re.compile(r"call (void|i64) @(xm\.[a-z0-9._]+)\.([0-9a-f]{8})\(([^)]*)\)")
 _COMMAND_DECLARATION = re.compile(r"^declare (?:void|i64) @xm\..*\n", re.MULTILINE)
+_CODE_DECLARATION = re.compile(
+    rf"^declare (?:!dbg !\d+ )?(.*) @({re.escape(CODE)}\.([0-9a-f]+))\((.*)\)$", re.MULTILINE
+)
 _PATCHPOINT = "@llvm.experimental.patchpoint"
 _SIGNATURE = "(i64, i32, ptr, i32, ...)"
 
@@ -213,6 +220,14 @@ def _patchpoint(match: re.Match[str]) -> str:
     fixed = f"i64 {int(word, 16)}, i32 4, ptr null, i32 {count}"
     given = f"{fixed}, {arguments}" if arguments else fixed
     return f"call riscv_vector_cc {kind} {_SIGNATURE} {_PATCHPOINT}.{kind}({given})"
+
+
+def _code(match: re.Match[str]) -> str:
+    """A function whose instructions are given; LLVM must not look at its empty body, so it is weak."""
+    result, name, words, arguments = match.groups()
+    values = ", ".join(f"i32 {int(words[at : at + 8], 16)}" for at in range(0, len(words), 8))
+    data = f"[{len(words) // 8} x i32] [{values}]"
+    return f"define weak {result} @{name}({arguments}) naked noinline nounwind prologue {data} {{\n  unreachable\n}}"
 
 
 def _attributes(hart: Hart) -> str:
@@ -247,6 +262,7 @@ def to_llvm_ir(module: Any, hart: Hart) -> str:
     text = re.sub(r"^(define [^{]*?)((?: !dbg ![0-9]+)? \{)$", r"\1 #0\2", text, flags=re.MULTILINE)
     text = re.sub(rf"^(define .*{re.escape(VECTOR_SUFFIX)}\(.*) #0", r"\1 #1", text, flags=re.MULTILINE)
     declarations = "".join(f"declare {kind} {_PATCHPOINT}.{kind}{_SIGNATURE}\n" for kind in ("void", "i64"))
+    text = _CODE_DECLARATION.sub(_code, text)
     attributes = f"attributes #0 = {_attributes(Hart.SCALAR if is_split else hart)}\n"
     if is_split:
         attributes += f"attributes #1 = {_attributes(hart)}\n"

@@ -21,6 +21,7 @@ class TritonOptions(SourceOptions):
     """Triton's launch options with ours; warps and CTAs mean nothing on a PE and are accepted."""
 
     num_warps: int = 4
+    sanitize_overflow: bool = True  # only where a kernel is compiled for debugging
     num_stages: int = 2
     maxnreg: int | None = None
     ir_override: str | None = None

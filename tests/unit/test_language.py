@@ -200,3 +200,100 @@ def test_remainder_of_bfloat16() -> None:
     out = torch.zeros(16, device=DEVICE)
     rest[(1,)](x.to(DEVICE), y.to(DEVICE), out, N=16)
     torch.testing.assert_close(out.cpu(), torch.fmod(x.float(), y.float()), rtol=0, atol=0)
+
+
+@triton.jit
+def talks(x_ptr, N: tl.constexpr):
+    at = tl.arange(0, N)
+    x = tl.load(x_ptr + at)
+    tl.device_print("x", x, at[:, None] - 1)
+    tl.device_print("pid", tl.program_id(1), hex=True)
+    print("here")
+
+
+def test_device_print(capsys: pytest.CaptureFixture[str]) -> None:
+    x = torch.tensor([0.5, -2.0], dtype=torch.float16, device=DEVICE)
+    talks[(1, 2)](x, N=2)
+    said = capsys.readouterr().out.splitlines()
+    want = []
+    for program in range(2):
+        head = f"pid (0, {program}, 0)"
+        want += [f"{head} idx (0) x: (operand 0) 0.500000", f"{head} idx (1) x: (operand 0) -2.000000"]
+        want += [f"{head} idx (0, 0) x: (operand 1) -1", f"{head} idx (1, 0) x: (operand 1) 0"]
+        want += [f"{head} idx () pid: 0x{program:08x}", f"{head} here"]
+    assert sorted(said) == sorted(want)
+
+
+@triton.jit
+def guarded(x_ptr, out_ptr, N: tl.constexpr):
+    x = tl.load(x_ptr + tl.program_id(0) * N + tl.arange(0, N))
+    tl.device_assert(x < 7, "less than seven")
+    tl.store(out_ptr + tl.program_id(0), tl.sum(x))
+
+
+def test_device_assert() -> None:
+    x, out = torch.arange(12, dtype=torch.int32, device=DEVICE), torch.zeros(3, dtype=torch.int32, device=DEVICE)
+    guarded[(3,)](x, out, N=4)  # asserts are for kernels compiled for debugging
+    assert out.tolist() == [6, 22, 38]
+    with pytest.raises(RuntimeError) as caught:
+        guarded[(2,)](x, out, N=4, debug=True)
+    line = guarded.fn.__code__.co_firstlineno + 3
+    text = "device-side assert triggered: less than seven (program (1, 0, 0), element (3,))"
+    assert f"{__file__}:{line}: trap: {text}" in str(caught.value)
+    guarded[(1,)](x, out, N=4, debug=True)
+    assert out[0] == 6
+
+
+@triton.jit
+def assembled(x_ptr, y_ptr, out_ptr, N: tl.constexpr):
+    at = tl.arange(0, N)
+    x, y = tl.load(x_ptr + at), tl.load(y_ptr + at)
+    less, more = tl.inline_asm_elementwise(
+        "subw $0, $2, $3  // a comment\nsubw $1, $3, $2;", "=&r,=r,r,r", [x, y], (tl.int32, tl.int32), True, 1
+    )
+    tl.store(out_ptr + at, less)
+    tl.store(out_ptr + N + at, more)
+    floats = [x.to(tl.float32), y.to(tl.float32)]
+    fused = tl.inline_asm_elementwise("fmadd.s $0, $1, $1, $2", "=f,f,f", floats, tl.float32, True, 1)
+    tl.store(out_ptr + 2 * N + at, fused.to(tl.int32))
+    mask: tl.constexpr = "li t0, 0x1F1F1F1F; and $0, $1, t0; slli $0, $0, 3"
+    bytes_ = tl.inline_asm_elementwise(mask, "=r,r,~{t0}", [x.to(tl.int8)], tl.int8, True, 4)
+    tl.store(out_ptr + 3 * N + at, bytes_.to(tl.int32))
+    many: tl.constexpr = "mv $0, $3; mv $1, $4; add $2, $3, $4"
+    a, b, c = tl.inline_asm_elementwise(many, "=&r,=&r,=r,r,r", [x, y], (tl.int32, tl.int32, tl.int32), True, 1)
+    tl.store(out_ptr + 4 * N + at, a * 10000 + b * 100 + c)
+
+
+def test_inline_assembly() -> None:
+    x = torch.arange(8, dtype=torch.int32)
+    y = x * x + 3
+    out = torch.zeros(40, dtype=torch.int32, device=DEVICE)
+    assembled[(1,)](x.to(DEVICE), y.to(DEVICE), out, N=8)
+    want = [x - y, y - x, x * x + y, ((x & 31) << 3).to(torch.int8).int(), x * 10000 + y * 100 + x + y]
+    np.testing.assert_array_equal(out.cpu().numpy(), torch.cat(want).numpy())
+
+
+@triton.jit
+def refused_assembly(out_ptr, TEXT: tl.constexpr, CONSTRAINTS: tl.constexpr):
+    at = tl.arange(0, 4)
+    tl.store(out_ptr + at, tl.inline_asm_elementwise(TEXT, CONSTRAINTS, [at], tl.int32, True, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "constraints", "reason"),
+    [
+        ("shl.b32 $0, $1, 3;", "=r,r", "shl.b32"),
+        ("mv $0, $2", "=r,r", "names $2, there are 2 operands"),
+        ("vadd.vv $0, $1, $1", "=vr,vr", "constraint '=vr'"),
+        ("mv $0, $1", "=r,r,r", "2 inputs in the constraints, the types need 1"),
+    ],
+)
+def test_refused_assembly(text: str, constraints: str, reason: str) -> None:
+    from mtia.isa.errors import UserError
+
+    out = torch.zeros(4, dtype=torch.int32, device=DEVICE)
+    with pytest.raises(UserError) as caught:
+        refused_assembly[(1,)](out, text, constraints)
+    line = refused_assembly.fn.__code__.co_firstlineno + 3
+    assert "tt.elementwise_inline_asm" in str(caught.value) and reason in str(caught.value)
+    assert str(caught.value).startswith(f"{__file__}:{line}:")
