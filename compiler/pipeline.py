@@ -101,8 +101,18 @@ def _pass(name: str) -> Callable[[Any, Job], Any]:
 
 
 def _tiles(module: Any, job: Job) -> Any:
+    accesses = _accesses(module)
     job.choices = run_pass("lower-to-hart" if job.options.hart_only else "select-engines", module, job.options) or []
+    job.choices = [*accesses, *job.choices]
     return module
+
+
+def _accesses(module: Any) -> list[str]:
+    """How every access of a Triton kernel is done, as `convert-tt-to-linalg` noted it."""
+    from mtia.dialects.mlir import ir
+
+    noted = [op.attributes["tt.accesses"] for op in module.body.operations if "tt.accesses" in op.attributes]
+    return [ir.StringAttr(line).value for lines in noted for line in ir.ArrayAttr(lines)]
 
 
 def _tt(text: str, job: Job) -> Any:

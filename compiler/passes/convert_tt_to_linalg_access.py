@@ -13,7 +13,7 @@ from typing import Any
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_addresses import address_of, pointers_at
 from mtia.compiler.passes.convert_tt_to_linalg_blocks import load_block, store_block
-from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers
+from mtia.compiler.passes.convert_tt_to_linalg_core import ELEMENTS, STRIDED, Converter, lowers
 from mtia.compiler.passes.convert_tt_to_linalg_elements import element_mask, element_offset, lanes
 from mtia.compiler.passes.convert_tt_to_linalg_memory import (
     Ranges,
@@ -62,7 +62,7 @@ def _sum(c: Converter, a: View, b: View) -> View:
     return View(a.shape, arith.AddIOp(left, right).result, a.dims)
 
 
-STRIDED, WRAPPED, INDEXED, ELEMENTS = "strided transfer", "strided or row transfers", "indexed transfer", "element loop"
+WRAPPED, INDEXED = "strided or row transfers", "indexed transfer"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _choose(c: Converter, op: Any, pointers: Pointers) -> Access:
 def _load(c: Converter, op: Any) -> None:
     known = c.get(op.ptr)
     if not isinstance(known, Pointers):
-        c.explain(op, "strided transfer")
+        c.explain(op, STRIDED)
         c.set(op.result, load_block(c, op, known))
         return
     loaded = _load_pointed(c, op, known) if known.shape else _load_scalar(c, op, known)
@@ -180,7 +180,7 @@ def _load_scalar(c: Converter, op: Any, pointers: Pointers) -> Any:
 def _store(c: Converter, op: Any) -> None:
     known = c.get(op.ptr)
     if not isinstance(known, Pointers):
-        c.explain(op, "strided transfer")
+        c.explain(op, STRIDED)
         store_block(c, op, known)
         return
     if not known.shape:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
+from mtia.compiler.passes.convert_tt_to_linalg_clamps import chosen_run
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, elementwise, lowers, refuse
 from mtia.compiler.passes.convert_tt_to_linalg_values import Affine, Pointers, Splat, View
 from mtia.dialects.mlir import arith, ir, memref
@@ -137,11 +138,20 @@ def _select(c: Converter, op: Any) -> None:
     shape = shape_of(op.result.type)
     if isinstance(left, Pointers):
         c.set(op.result, _select_pointers(c, op, condition, left, right))
+    elif shape and (run := _select_run(c, op, condition)) is not None:
+        c.set(op.result, run)
     elif shape and not shape_of(op.operands[0].type):
         a, b = (c.materialise(value) for value in (left, right))
         c.set(op.result, arith.SelectOp(build.fill(condition, shape), a, b).result)
     else:
         elementwise(c, op)
+
+
+def _select_run(c: Converter, op: Any, condition: Any) -> Affine | None:
+    """A run of integers that a comparison cuts off, as a formula."""
+    if str(element_type(op.result.type)) not in ("i32", "i64"):
+        return None
+    return chosen_run(c, condition, *(c.affine(value) for value in list(op.operands)[1:]))
 
 
 def _select_pointers(c: Converter, op: Any, condition: Any, left: Pointers, right: Pointers) -> Pointers:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_atomics import ATOMIC_KINDS
-from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
+from mtia.compiler.passes.convert_tt_to_linalg_core import ELEMENTS, STRIDED, Converter, lowers, refuse
 from mtia.compiler.passes.convert_tt_to_linalg_elements import lanes
 from mtia.compiler.passes.convert_tt_to_linalg_memory import Ranges, load_structured, store_structured
 from mtia.compiler.passes.convert_tt_to_linalg_shape import reshape
@@ -101,6 +101,7 @@ def store_block(c: Converter, op: Any, known: Block) -> None:
 
 @lowers("tt.descriptor_load")
 def _descriptor_load(c: Converter, op: Any) -> None:
+    c.explain(op, STRIDED)
     known = moved(c, c.get(op.desc), [c.scalar(value) for value in op.indices])
     start, ranges = _place(c, known, range(len(known.shape)))
     loaded = load_structured(c, known.memory, start, known.shape, known.strides, ranges, _fill(c, known, known.padding))
@@ -109,6 +110,7 @@ def _descriptor_load(c: Converter, op: Any) -> None:
 
 @lowers("tt.descriptor_store")
 def _descriptor_store(c: Converter, op: Any) -> None:
+    c.explain(op, STRIDED)
     known = moved(c, c.get(op.desc), [c.scalar(value) for value in op.indices])
     start, ranges = _place(c, known, range(len(known.shape)))
     store_structured(c, known.memory, start, known.strides, ranges, reshape(c.tensor(op.src), known.shape))
@@ -116,6 +118,7 @@ def _descriptor_store(c: Converter, op: Any) -> None:
 
 @lowers("tt.descriptor_gather")
 def _descriptor_gather(c: Converter, op: Any) -> None:
+    c.explain(op, ELEMENTS, "rows of a descriptor are checked one by one")
     known: Block = c.get(op.desc)
     shape = shape_of(op.result.type)
     rows = c.tensor(op.x_offsets)
@@ -133,6 +136,7 @@ def _descriptor_gather(c: Converter, op: Any) -> None:
 
 @lowers("tt.descriptor_scatter")
 def _descriptor_scatter(c: Converter, op: Any) -> None:
+    c.explain(op, ELEMENTS, "rows of a descriptor are checked one by one")
     known: Block = c.get(op.desc)
     values, rows = c.tensor(op.src), c.tensor(op.x_offsets)
     column = c.index.from_scalar(c.scalar(op.y_offset))

@@ -21,7 +21,7 @@ from mtia.dialects.mlir import arith, ir, linalg
 from mtia.dialects.tt import element_type, shape_of
 from mtia.isa.errors import UserError
 
-__all__ = ["LOWERINGS", "Converter", "lowers", "refuse"]
+__all__ = ["ELEMENTS", "LOWERINGS", "STRIDED", "Converter", "lowers", "refuse"]
 
 Lowering = Callable[["Converter", Any], None]
 
@@ -42,6 +42,9 @@ def lowers(*names: str) -> Callable[[Lowering], Lowering]:
 def refuse(op: Any, reason: str) -> UserError:
     """The error of an operation that cannot be compiled, at the user's line."""
     return UserError(f"{op.operation.name}: {reason}", *place_of(op.location))
+
+
+STRIDED, ELEMENTS = "strided transfer", "element loop"  # paths of an access
 
 
 class Converter:
@@ -95,8 +98,8 @@ class Converter:
         return self._message_buffer
 
     def _at(self, op: Any, text: str) -> str:
-        file, line, _ = place_of(op.location)
-        return f"{file}:{line}: {text}" if file else text
+        file, line, column = place_of(op.location)
+        return f"{file}:{line}:{column}: {text}" if file else text
 
     def get(self, value: Any) -> Any:
         """What a Triton value became: an SSA value, or one of the formulas of `convert_tt_to_linalg_values`."""
@@ -178,7 +181,7 @@ class Converter:
         varying = affine.varying()
         strides = {axis: to_scalar(affine.strides[axis], type_) for axis in varying}
         wraps = {
-            axis: (to_scalar(wrap.start, type_), to_scalar(wrap.modulus, type_))
+            axis: (wrap, [to_scalar(scalar, type_) for scalar in wrap.scalars()])
             for axis in varying
             if (wrap := affine.wraps[axis]) is not None
         }
@@ -188,8 +191,8 @@ class Converter:
             for axis in varying:
                 index = arith.IndexCastOp(type_, indices[axis]).result if type_ != self.index.index else indices[axis]
                 if axis in wraps:
-                    start, modulus = wraps[axis]
-                    index = arith.RemSIOp(arith.AddIOp(start, index).result, modulus).result
+                    wrap, scalars = wraps[axis]
+                    index = wrap.place(index, *scalars)
                 if affine.strides[axis] != 1:
                     index = arith.MulIOp(index, strides[axis]).result
                 total = index if total is None else arith.AddIOp(total, index).result

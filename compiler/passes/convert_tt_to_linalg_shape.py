@@ -232,7 +232,7 @@ def _divide(c: Converter, op: Any) -> None:
 
 
 def _wrap(c: Converter, start: Index, modulus: Index, size: int) -> Wrap:
-    """The wrap of `size` indices; its scalars are computed here, outside of the loops that use it."""
+    """The remainders of `size` indices; its scalars are computed here, outside of the loops that use it."""
     first = c.index.remainder(start, modulus)
     end = c.index.value(c.index.add(first, size))
     fits = arith.CmpIOp(arith.CmpIPredicate.sle, end, c.index.value(modulus)).result

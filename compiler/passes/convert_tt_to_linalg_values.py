@@ -33,15 +33,29 @@ Index = Any
 
 @dataclass(frozen=True)
 class Wrap:
-    """The index i of a dimension is replaced by (start + i) remainder modulus, rounded to zero as in C.
+    """The index i of a dimension is replaced by (start + i) remainder limit, rounded to zero as in C; or, where there
+    is `beyond`, by start + i while that is less than the limit, and by `beyond` from there on.
 
-    `first` is the index of i = 0; `whole`, an i1, says that start is not negative and no i comes to the modulus.
+    `first` is the index of i = 0; `whole`, an i1, says that the indices are first + i for all i.
     """
 
     start: Index
-    modulus: Index
+    limit: Index
     first: Index
     whole: Any
+    beyond: Index | None = None
+
+    def place(self, index: Any, start: Any, limit: Any, beyond: Any = None) -> Any:
+        """What an index becomes, all as SSA values of one integer type."""
+        at = arith.AddIOp(start, index).result
+        if beyond is None:
+            return arith.RemSIOp(at, limit).result
+        inside = arith.CmpIOp(arith.CmpIPredicate.slt, at, limit).result
+        return arith.SelectOp(inside, at, beyond).result
+
+    def scalars(self) -> tuple[Index, ...]:
+        """What `place` takes after the index."""
+        return (self.start, self.limit) if self.beyond is None else (self.start, self.limit, self.beyond)
 
 
 @dataclass(frozen=True)
@@ -273,7 +287,7 @@ class IndexBuilder:
         for index, stride, wrap in zip(indices, affine.strides, affine.wraps, strict=True):
             if isinstance(stride, int) and stride == 0:
                 continue
-            at = index if wrap is None else self.remainder(self.add(wrap.start, index), wrap.modulus)
+            at = index if wrap is None else wrap.place(self.value(index), *map(self.value, wrap.scalars()))
             total = self.add(total, self.mul(at, stride))
         return total
 

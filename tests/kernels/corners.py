@@ -102,6 +102,13 @@ def wrap(x_ptr, out_ptr, start, size, BLOCK: tl.constexpr):  # type: ignore[no-u
 
 
 @triton.jit
+def cut_off(x_ptr, out_ptr, start, size, beyond, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+    at = tl.arange(0, BLOCK)
+    tl.store(out_ptr + at, tl.load(x_ptr + tl.where(start + at < size, start + at, beyond)))
+    tl.store(out_ptr + BLOCK + at, tl.load(x_ptr + tl.minimum(start + at, size - 1)))
+
+
+@triton.jit
 def swap(a_ptr, b_ptr, out_ptr, turns, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     at = tl.arange(0, BLOCK)
     left, right = a_ptr + at, b_ptr + at

@@ -177,6 +177,7 @@ def test_exported_program_is_compiled_run_and_checked(capsys: pytest.CaptureFixt
 def test_explain_says_which_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("compile", "scale.py", "--signature", SIGNATURE, "--explain", "-o", "k.elf") == 0
     assert "scale.py:9:" in (text := capsys.readouterr().err) and "SE" in text
+    assert text.count("tt.load: strided transfer") == 1 and text.count("tt.store: strided transfer") == 1
 
 
 # --- bad input: one message, the code, nothing left behind ------------------------------------------------------------

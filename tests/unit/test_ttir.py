@@ -298,6 +298,15 @@ def test_wrapped_offsets(start: int, size: int) -> None:
     np.testing.assert_array_equal(out, x[(start + np.arange(16)) % size])
 
 
+@pytest.mark.parametrize(("start", "size"), [(0, 40), (30, 40), (39, 40), (20, 16), (0, 16)])
+def test_offsets_that_are_cut_off(start: int, size: int) -> None:
+    x, out = floats(64), np.zeros(32, np.float32)
+    launch(compiled(kernels("corners").cut_off, "*fp32 *fp32 i32 i32 i32", BLOCK=16), [1], x, out, start, size, 3)
+    at = start + np.arange(16)
+    np.testing.assert_array_equal(out[:16], x[np.where(at < size, at, 3)])
+    np.testing.assert_array_equal(out[16:], x[np.minimum(at, size - 1)])
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
 def test_carried_pointers_that_swap(turns: int) -> None:
     swap = kernels("corners").swap

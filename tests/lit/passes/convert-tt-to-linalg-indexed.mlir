@@ -58,3 +58,30 @@ tt.func public @rows(%p: !tt.ptr<f32>, %index: !tt.ptr<i32>, %n: i32) {
   tt.store %gather, %y, %mask : tensor<8x!tt.ptr<f32>>
   tt.return
 }
+
+// Rows that are cut off at a limit: one transfer where the block is whole, else a list of rows.
+// CHECK-LABEL: func.func @cut_off
+// CHECK-SAME: tt.accesses = ["{{.*}}tt.load: strided or row transfers", "{{.*}}tt.store: strided transfer"]
+tt.func public @cut_off(%p: !tt.ptr<f32>, %out: !tt.ptr<f32>, %start: i32, %size: i32) {
+  %lane = tt.make_range {end = 8 : i32, start = 0 : i32} : tensor<8xi32>
+  %s = tt.splat %start : i32 -> tensor<8xi32>
+  %at = arith.addi %s, %lane : tensor<8xi32>
+  %m = tt.splat %size : i32 -> tensor<8xi32>
+  %below = arith.cmpi slt, %at, %m : tensor<8xi32>
+  %zero = arith.constant dense<0> : tensor<8xi32>
+  %kept = arith.select %below, %at, %zero : tensor<8xi1>, tensor<8xi32>
+  %base = tt.splat %p : !tt.ptr<f32> -> tensor<8x!tt.ptr<f32>>
+  %ptrs = tt.addptr %base, %kept : tensor<8x!tt.ptr<f32>>, tensor<8xi32>
+  // CHECK: %[[END:.*]] = arith.addi %{{.*}}, %c8
+  // CHECK: %[[WHOLE:.*]] = arith.cmpi sle, %[[END]]
+  // CHECK: scf.if %[[WHOLE]]
+  // CHECK: "mtia.dma_in"(
+  // CHECK: } else {
+  // CHECK: arith.select
+  // CHECK: "mtia.dma_in_indexed"(
+  %x = tt.load %ptrs : tensor<8x!tt.ptr<f32>>
+  %o = tt.splat %out : !tt.ptr<f32> -> tensor<8x!tt.ptr<f32>>
+  %os = tt.addptr %o, %lane : tensor<8x!tt.ptr<f32>>, tensor<8xi32>
+  tt.store %os, %x : tensor<8x!tt.ptr<f32>>
+  tt.return
+}
