@@ -236,6 +236,7 @@ def stage(name: str) -> Stage:
 
 
 _local = threading.local()
+_turn = threading.RLock()  # the bindings keep what they know of Python-defined dialects in tables of the process
 
 
 def context() -> Any:
@@ -308,11 +309,12 @@ def _check_kernel(module: Any, name: str) -> None:
 
 
 def advance(step: Stage, value: Any, job: Job) -> Any:
-    """The verified value of one stage from the value of the stage before."""
-    with naming(job.file):
-        made = step.make(value, job)
-    if not isinstance(made, str | bytes) and not made.operation.verify():
-        raise RuntimeError(f"stage '{step.name}' made an invalid module")
+    """The verified value of one stage from the value of the stage before; threads take turns."""
+    with _turn:
+        with naming(job.file):
+            made = step.make(value, job)
+        if not isinstance(made, str | bytes) and not made.operation.verify():
+            raise RuntimeError(f"stage '{step.name}' made an invalid module")
     return made
 
 

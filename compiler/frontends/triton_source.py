@@ -83,7 +83,7 @@ def optimise(module: Any) -> None:
     passes.ttir.add_triton_licm(manager)
     passes.common.add_symbol_dce(manager)
     passes.ttir.add_loop_unroll(manager)
-    manager.run(module, "ttir")
+    manager.run(module, "make_ttir")
 
 
 def to_ttir(

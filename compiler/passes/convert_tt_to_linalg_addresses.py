@@ -17,9 +17,9 @@ __all__ = ["address_of", "memory_element", "memory_type", "pointers_at", "retype
 
 
 def memory_element(type_: Any) -> Any:
-    """The type a pointee has in memory: a boolean is a byte, a pointer its address."""
-    if isinstance(type_, ir.IntegerType) and type_.width == 1:
-        return ir.IntegerType.get_signless(8)
+    """The type a pointee has in memory: a boolean is a byte, a pointer its address; only descriptors know signs."""
+    if isinstance(type_, ir.IntegerType):
+        return ir.IntegerType.get_signless(max(8, type_.width))
     return _i64() if isinstance(type_, Ptr) else type_
 
 

@@ -190,6 +190,8 @@ def _descriptor_reduce(c: Converter, op: Any) -> None:
     name = ir.StringAttr(op.attributes["kind"]).value
     if isinstance(known.element, ir.FloatType):
         name = {"add": "fadd", "min": "fmin", "max": "fmax"}.get(name, name)
+    elif str(block_type(op.desc.type).element_type).startswith("ui"):
+        name = {"min": "umin", "max": "umax"}.get(name, name)
     if name not in ATOMIC_KINDS:
         raise refuse(op, f"no atomic '{name}' on {known.element}")
     values = reshape(c.tensor(op.src), known.shape)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
@@ -20,7 +22,7 @@ from mtia.compiler.passes.convert_tt_to_linalg_values import (
     same,
 )
 from mtia.dialects.mlir import arith, ir, memref
-from mtia.dialects.mtia import DmaIn, DmaInIndexed, DmaOut, DmaOutIndexed
+from mtia.dialects.mtia import MAX_DMA_RANK, DmaIn, DmaInIndexed, DmaOut, DmaOutIndexed
 
 __all__ = [
     "Ranges",
@@ -108,7 +110,7 @@ def _strides(shape: Sequence[int], strides: Sequence[Index]) -> list[Index]:
 def load_structured(
     c: Converter, memory: Any, offset: Index, shape: Sequence[int], strides: Sequence[Index], ranges: Ranges, fill: Any
 ) -> Any:
-    """A tensor read by one strided transfer."""
+    """A tensor read by one strided transfer, or by several where it has too many dimensions for one."""
     buffer = memref.AllocOp(build.buffer_type(shape, memory.type.element_type), [], []).result
     _transfer_in(c, memory, offset, buffer, strides, ranges, fill)
     return build.tensor_of(buffer)
@@ -117,20 +119,78 @@ def load_structured(
 def _transfer_in(
     c: Converter, memory: Any, offset: Index, buffer: Any, strides: Sequence[Index], ranges: Ranges, fill: Any
 ) -> None:
-    shape = list(buffer.type.shape)
-    view = build.global_view(memory, offset, shape, _strides(shape, strides))
-    lo, hi = ranges.values(c)
-    DmaIn(view, buffer, lo, hi, fill=fill if lo else None)
+    for part in _parts(c, list(buffer.type.shape), offset, strides, ranges):
+        lo, hi = part.ranges.values(c)
+        DmaIn(part.remote(memory), part.local(buffer), lo, hi, fill=fill if lo else None)
 
 
 def store_structured(
     c: Converter, memory: Any, offset: Index, strides: Sequence[Index], ranges: Ranges, value: Any
 ) -> None:
-    """A tensor written by one strided transfer."""
-    shape = list(value.type.shape)
-    view = build.global_view(memory, offset, shape, _strides(shape, strides))
-    lo, hi = ranges.values(c)
-    DmaOut(build.buffer_of(value), view, lo, hi)
+    """A tensor written by one strided transfer, or by several where it has too many dimensions for one."""
+    buffer = build.buffer_of(value)
+    for part in _parts(c, list(value.type.shape), offset, strides, ranges):
+        lo, hi = part.ranges.values(c)
+        DmaOut(part.local(buffer), part.remote(memory), lo, hi)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A transfer between device memory, from `offset` on, and a buffer, from element `start` on."""
+
+    shape: list[int]
+    offset: Index
+    strides: list[Index]
+    ranges: Ranges
+    start: int
+    steps: list[int]  # strides in the buffer; empty: it is all of the buffer
+
+    def remote(self, memory: Any) -> Any:
+        return build.global_view(memory, self.offset, self.shape, _strides(self.shape, self.strides))
+
+    def local(self, buffer: Any) -> Any:
+        if not self.steps:
+            return buffer
+        layout = ir.StridedLayoutAttr.get(self.start, self.steps)
+        kind = ir.MemRefType.get(self.shape, buffer.type.element_type, layout)
+        return memref.ReinterpretCastOp(kind, buffer, [], [], [], [self.start], self.shape, self.steps).result
+
+
+def _parts(c: Converter, shape: list[int], offset: Index, strides: Sequence[Index], ranges: Ranges) -> Iterator[_Part]:
+    """What one transfer each can move: one for every index of the dimensions it has no place for.
+
+    These are dimensions of one element and the first ones, so that the rows of a part have a common stride.
+    """
+    least_apart = sorted(range(len(shape)), key=lambda axis: (shape[axis] > 1, axis))
+    outer = sorted(least_apart[: max(0, len(shape) - MAX_DMA_RANK)])
+    if not outer:
+        yield _Part(shape, offset, list(strides), ranges, 0, [])
+        return
+    inner = [axis for axis in range(len(shape)) if axis not in outer]
+    steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    for point in product(*(range(shape[axis]) for axis in outer)):
+        place, start = offset, 0
+        for axis, index in zip(outer, point, strict=True):
+            place = c.index.add(place, c.index.mul(index, strides[axis]))
+            start += index * steps[axis]
+        valid = _at(c, ranges, dict(zip(outer, point, strict=True)), inner)
+        yield _Part(
+            [shape[a] for a in inner], place, [strides[a] for a in inner], valid, start, [steps[a] for a in inner]
+        )
+
+
+def _at(c: Converter, ranges: Ranges, point: Mapping[int, int], inner: Sequence[int]) -> Ranges:
+    """The valid elements of the `inner` dimensions at a point of the others: none where that is not valid."""
+    if not ranges.lo:
+        return ranges
+    lo, hi = [ranges.lo[axis] for axis in inner], [ranges.hi[axis] for axis in inner]
+    for axis, index in point.items():
+        if same(ranges.lo[axis], 0) and same(ranges.hi[axis], index + 1):
+            continue
+        after = c.index.clamp(c.index.sub(index + 1, ranges.lo[axis]), 1)  # 1 from the first valid index on
+        before = c.index.clamp(c.index.sub(ranges.hi[axis], index), 1)  # 1 up to the last
+        hi[0] = c.index.mul(hi[0], c.index.mul(after, before))
+    return Ranges(tuple(lo), tuple(hi))
 
 
 def is_row_list(extra: View) -> bool:

@@ -75,6 +75,9 @@ class MtiaBackend(BaseBackend):  # type: ignore[misc, unused-ignore]
     def parse_options(self, options: dict[str, Any]) -> TritonOptions:
         """Pick the options we know; Triton itself refuses unknown ones at a launch."""
         known = {name: options[name] for name in TritonOptions.__dataclass_fields__ if options.get(name) is not None}
+        libraries = known.get("extern_libs")
+        if libraries is not None:  # a dict of the user's, or pairs that have been through JSON
+            known["extern_libs"] = tuple((name, path) for name, path in dict(libraries).items())
         return TritonOptions(**(known | {"arch": self.target.arch, "backend_name": BACKEND}))
 
     def add_stages(self, stages: dict[str, Callable[..., Any]], options: TritonOptions, language: Any = None) -> None:

@@ -11,7 +11,7 @@ __all__ = ["KINDS", "Group", "counted", "groups", "in_words", "text"]
 
 KINDS = ("passed", "failed", "wrong", "crashed", "hung", "skipped")
 Judged = Sequence[tuple[Result, Verdict]]
-MEANINGS = {VENDOR: "of another vendor", LATER: "of a later Triton", OURS: ""}
+MEANINGS = {VENDOR: "of another vendor", LATER: "of a later Triton", OURS: "ours"}
 
 
 @dataclass(frozen=True)
