@@ -264,7 +264,7 @@ def overlay_rings(rings: list[Ring]) -> list[Ring]:
 
 
 def merge_rings(rings: list[Ring], most: int) -> list[Ring]:
-    """Put buffers side by side into shared circular buffers until there are few enough."""
+    """Put buffers into shared circular buffers until there are few enough, side by side where they live together."""
     rings = sorted(rings, key=lambda ring: ring.bytes)
     while len(rings) > most:
         found = mergeable(rings)
@@ -274,10 +274,8 @@ def merge_rings(rings: list[Ring], most: int) -> list[Ring]:
             continue
         into, other = found
         rings.remove(other)
-        for buffer in other.buffers:
-            buffer.offset += into.bytes
         into.buffers += other.buffers
-        into.bytes += other.bytes
+        into.bytes = pack(into.buffers)
         into.slots = min(into.slots, other.slots)
         into.fills = into.fills or other.fills
     return rings

@@ -14,8 +14,8 @@ from mtia.compiler.passes import hart_loops
 from mtia.compiler.passes.select_engines_bodies import CONVERSIONS, BodyTranslator
 from mtia.compiler.passes.select_engines_commands import HANDLERS
 from mtia.compiler.passes.select_engines_elementwise import select_elementwise, select_reduction
-from mtia.compiler.passes.select_engines_layout import turn_transfers
-from mtia.compiler.passes.select_engines_matmul import find_accumulators, is_contraction, select_matmul
+from mtia.compiler.passes.select_engines_layout import turn_transfers, view_factors
+from mtia.compiler.passes.select_engines_matmul import contractions, find_accumulators, is_contraction, select_matmul
 from mtia.compiler.passes.select_engines_moves import select_copy, select_transpose
 from mtia.compiler.passes.select_engines_operands import NotOnEngine, check_type
 from mtia.compiler.passes.select_engines_views import View, Views, create
@@ -58,6 +58,8 @@ class Selection:
     def __init__(self, function: Any, options: Options) -> None:
         self.function = function
         self.chip = options.chip
+        self.harts = options.chip.hart.count if options.use_dual_core else 1
+        self.stage_bytes = options.chip.re.bytes // 4  # of the accumulators, for products whose sums live in local memory
         self.fuse = options.enable_fp_fusion
         self.views = Views()
         self.choices: list[Choice] = []
@@ -384,6 +386,7 @@ def _select(module: Any, options: Options) -> list[Choice]:
             continue
         selection = Selection(op, options)
         turn_transfers(op, selection.views)
+        view_factors(contractions(op.regions[0]), selection.views)
         find_accumulators(selection)
         for block in op.regions[0].blocks:
             selection.block(block)

@@ -1,4 +1,5 @@
-"""Buffers prepared for the engines: products apart from what overwrites them, transfers along contiguous memory."""
+"""Buffers prepared for the engines: products apart from what overwrites them, transfers along contiguous memory,
+factors that are read turned where they lie."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from mtia.compiler.passes.select_engines_moves import dynamic_strides
 from mtia.compiler.passes.select_engines_views import DYNAMIC_STRIDE, Views, create
 from mtia.dialects.mlir import ir
 
-__all__ = ["split_versions", "turn_transfers"]
+__all__ = ["split_versions", "turn_transfers", "view_factors"]
 
 
 def split_versions(product: Any, views: Views) -> None:
@@ -86,6 +87,58 @@ def transfers(region: Any, found: list[Any]) -> None:
                 found.append(operation)
             for inner in operation.regions:
                 transfers(inner, found)
+
+
+def view_factors(products: list[Any], views: Views) -> None:
+    """Let products read a turned matrix where it lies: the matrix engine takes any strides.
+
+    Only where the copy is a whole buffer that nothing but products reads, and its source, a buffer of the same block,
+    is not written again in the turn.
+    """
+    for copy in {found for product in products for found in transposes(product)}:
+        source, target = copy.operands[0], copy.operands[1]
+        alloc = target.owner
+        root = views.root(source)
+        if alloc.name != "memref.alloc" or not source.type.has_static_shape or source.type.rank != 2:
+            continue
+        if isinstance(root.owner, ir.Block) or root.owner.operation.block != copy.block:
+            continue
+        others = [use.owner.operation for use in target.uses if use.owner.operation != copy]
+        if all(other in products for other in others) and not written_after(root, copy):
+            view = views.of(source)
+            turned = view.shaped(view.shape[::-1], view.strides[::-1])
+            made = views.memref(turned, ir.InsertionPoint(copy), copy.location)
+            copy.erase()
+            target.replace_all_uses_with(made)
+            alloc.operation.erase()
+
+
+def transposes(product: Any) -> list[Any]:
+    """The transposes in a product's block that make its factors."""
+    uses = [use.owner.operation for factor in list(product.operands)[:2] for use in factor.uses]
+    return [
+        op
+        for op in uses
+        if op.name == "linalg.transpose" and op.operands[1] in list(product.operands)[:2] and op.block == product.block
+    ]
+
+
+def written_after(value: Any, place: Any) -> bool:
+    """Whether an operation after `place` in its block may write a buffer."""
+    for use in value.uses:
+        op = use.owner.operation
+        if op.name.startswith("memref.") and len(op.results) and op.name != "memref.load":
+            if written_after(op.results[0], place):
+                return True
+            continue
+        reads = op.name in ("memref.load", "memref.dealloc", "mtia.dma_out") or (
+            op.name.startswith("linalg.") and use.operand_number < len(op.operands) - 1
+        )
+        while op.block != place.block:
+            op = op.block.owner.operation
+        if not reads and not op.is_before_in_block(place):
+            return True
+    return False
 
 
 def turnable(local: Any) -> bool:

@@ -22,7 +22,7 @@ from mtia.dialects.mtia import ACCUMULATORS, LOCAL, memory_space
 if TYPE_CHECKING:
     from mtia.compiler.passes.select_engines import Selection
 
-__all__ = ["find_accumulators", "is_contraction", "select_matmul"]
+__all__ = ["contractions", "find_accumulators", "is_contraction", "select_matmul"]
 
 VIEW_OPS = frozenset(("memref.reinterpret_cast", "memref.collapse_shape", "memref.expand_shape", "memref.subview"))
 WIDENINGS = frozenset(("arith.extf", "arith.extsi"))
@@ -173,7 +173,7 @@ def multiply_staged(selection: Selection, a: View, b: View, acc: View, zero: boo
     """A product whose sums live in local memory: accumulate rows that fit the reduction engine, then drain them."""
     rows, cols = acc.shape
     element = ir.IntegerType.get_signless(32) if str(acc.element) == "i32" else ir.F32Type.get()
-    most = selection.chip.re.bytes // STAGE_SHARE
+    most = selection.stage_bytes
     step = rows
     while step * cols * 4 > most:
         if step % 2:
@@ -203,7 +203,6 @@ def space_attribute(space: int) -> Any:
 
 def find_accumulators(selection: Selection) -> None:
     """Move buffers into the accumulators where every use of them is one that the reduction engine serves."""
-    capacity = selection.chip.re.bytes
     chosen: dict[Any, int] = {}
     staged = False
     for op in contractions(selection.function.regions[0]):
@@ -223,14 +222,33 @@ def find_accumulators(selection: Selection) -> None:
             staged = True
             continue
         chosen[root] = 4 * product.acc.shape[0] * product.acc.shape[1]
-    if staged or bytes_needed(chosen) > capacity:
-        capacity -= capacity // STAGE_SHARE
-    for root in list(chosen):
-        if bytes_needed(chosen) <= capacity:
-            break
-        del chosen[root]
-    for root in chosen:
+    for root in place_sums(selection, chosen, staged):
         retype(root)
+
+
+def place_sums(selection: Selection, chosen: dict[Any, int], staged: bool) -> list[Any]:
+    """Which of these sums stay in the accumulators.
+
+    Where a loop works on its products between them, two harts must share the engines for these to be busy, so each has
+    its part of the accumulators: first for the products of the loops' turns, then for sums that live longer. Otherwise
+    one hart keeps the matrix engine busy, and may have all.
+    """
+    capacity = selection.chip.re.bytes
+    order = list(chosen)
+    inner = [root for root in order if root.owner.operation.block.owner.operation.name != "func.func"]
+    part = capacity // selection.harts
+    if inner and bytes_needed(chosen) > part:
+        order = inner + [root for root in order if root not in inner]
+        capacity = part
+        staged = True
+    if staged or bytes_needed(chosen) > capacity:
+        selection.stage_bytes = capacity // STAGE_SHARE
+        capacity -= 2 * selection.stage_bytes if selection.harts > 1 and inner else selection.stage_bytes
+    kept: dict[Any, int] = {}
+    for root in order:
+        if bytes_needed({**kept, root: chosen[root]}) <= capacity:
+            kept[root] = chosen[root]
+    return list(kept)
 
 
 def accumulates(selection: Selection, product: Product, root: Any) -> bool:
