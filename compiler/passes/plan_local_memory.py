@@ -281,6 +281,27 @@ def merge_rings(rings: list[Ring], most: int) -> list[Ring]:
     return rings
 
 
+def share_slots(rings: list[Ring]) -> list[Ring]:
+    """Let buffers that advance at the same place and never live together lie in the same bytes of a slot."""
+    kept: list[Ring] = []
+    for ring in sorted(rings, key=lambda ring: -ring.bytes):
+        for other in kept:
+            alike = ring.space == other.space and ring.turns == other.turns
+            if alike and not any(in_the_way(mine, buffer) for mine in ring.buffers for buffer in other.buffers):
+                other.buffers += ring.buffers
+                other.bytes = pack(other.buffers)
+                other.fills = other.fills or ring.fills
+                break
+        else:
+            kept.append(ring)
+    return kept
+
+
+def in_the_way(one: Buffer, other: Buffer) -> bool:
+    """Whether two buffers live at the same time."""
+    return one.end >= other.start and one.start <= other.end
+
+
 def mergeable(rings: list[Ring]) -> tuple[Ring, Ring] | None:
     """The two smallest circular buffers that advance at the same place in the same space."""
     for position, ring in enumerate(rings):
@@ -370,10 +391,14 @@ def plan_function(function: Any, options: Options) -> None:
     try:
         available = fit_all(rings, plain, plain_bytes, chip, parts)
     except UserError:
-        if parts == 1:
-            raise
-        cores = parts = 1
-        available = fit_all(rings, plain, plain_bytes, chip, parts)
+        rings = share_slots(rings)
+        try:
+            available = fit_all(rings, plain, plain_bytes, chip, parts)
+        except UserError:
+            if parts == 1:
+                raise
+            cores = parts = 1
+            available = fit_all(rings, plain, plain_bytes, chip, parts)
     if shared:
         cores = chip.hart.count  # the harts without a vector unit only end at once
     end = place(rings, plain, plain_bytes)

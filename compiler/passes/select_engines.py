@@ -59,7 +59,9 @@ class Selection:
         self.function = function
         self.chip = options.chip
         self.harts = options.chip.hart.count if options.use_dual_core else 1
-        self.stage_bytes = options.chip.re.bytes // 4  # of the accumulators, for products whose sums live in local memory
+        self.stage_bytes = (
+            options.chip.re.bytes // 4
+        )  # of the accumulators, for products whose sums live in local memory
         self.fuse = options.enable_fp_fusion
         self.views = Views()
         self.choices: list[Choice] = []

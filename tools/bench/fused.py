@@ -8,16 +8,31 @@ checked at small sizes in the tests, and here by the rows that have values.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtia.isa.chip import load_chip
 from mtia.tools.bench.common import Row
 from mtia.tools.checking import within
 
-__all__ = ["Launch", "Work", "attention", "attention_backward", "dropout", "layer_norm_backward", "measure", "rows"]
+if TYPE_CHECKING:
+    from mtia.compiler.driver import CompiledKernel
+
+__all__ = [
+    "Launch",
+    "Work",
+    "attention",
+    "attention_backward",
+    "compiled",
+    "dropout",
+    "layer_norm_backward",
+    "measure",
+    "rows",
+    "uniform",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +74,18 @@ def _kind(value: Any) -> str:
     return "fp32" if isinstance(value, float) else "i32"
 
 
-def measure(work: Work, target: str, state: str, **options: Any) -> Row:
-    """Compile and run a row's launches; the percent is of the roof that binds the algorithm's own work."""
+def compiled(step: Launch, target: str, **options: Any) -> CompiledKernel:
+    """A launch's kernel, compiled for a chip."""
     from mtia.compiler.driver import compile_triton
     from mtia.compiler.options import Options
+
+    kernel = getattr(importlib.import_module(f"mtia.tools.kernels.{step.module}"), step.kernel)
+    signature = {name: _kind(value) for name, value in step.arguments.items()}
+    return compile_triton(kernel, signature, step.constants, Options(target=target, **options))
+
+
+def measure(work: Work, target: str, state: str, **options: Any) -> Row:
+    """Compile and run a row's launches; the percent is of the roof that binds the algorithm's own work."""
     from mtia.runtime.device import Device
     from mtia.runtime.launch import launch
 
@@ -71,9 +94,6 @@ def measure(work: Work, target: str, state: str, **options: Any) -> Row:
     buffers: dict[int, tuple[Any, Any]] = {}
     cycles, done = 0, 0
     for step in work.launches:
-        kernel = getattr(importlib.import_module(f"mtia.tools.kernels.{step.module}"), step.kernel)
-        signature = {name: _kind(value) for name, value in step.arguments.items()}
-        compiled = compile_triton(kernel, signature, step.constants, Options(target=target, **options))
         arguments = []
         for value in step.arguments.values():
             if hasattr(value, "numel"):
@@ -81,7 +101,9 @@ def measure(work: Work, target: str, state: str, **options: Any) -> Row:
                     buffers[id(value)] = value, device.copy_in(value.numpy())
                 value = buffers[id(value)][1]
             arguments.append(value)
-        result = launch(device, compiled.elf, step.grid, arguments, state=state, values=work.values).check()
+        result = launch(
+            device, compiled(step, target, **options).elf, step.grid, arguments, state=state, values=work.values
+        ).check()
         cycles += result.cycles
         done += result.counters["total"]["units"]["dpe"]["work"]
     if work.values:
@@ -99,7 +121,11 @@ def measure(work: Work, target: str, state: str, **options: Any) -> Row:
         "dtype": work.dtype,
         "target": chip.name,
         "state": state,
-        "config": " ".join(f"{name}={value}" for name, value in work.launches[-1].constants.items() if name.startswith(("BLOCK", "SLICES", "GROUPS"))),
+        "config": " ".join(
+            f"{name}={value}"
+            for name, value in work.launches[-1].constants.items()
+            if name.startswith(("BLOCK", "SLICES", "GROUPS"))
+        ),
         "cycles": cycles,
         "roof": roof,
         "percent": round(percent, 1),
@@ -177,7 +203,10 @@ def attention_backward(heads: int, length: int, head: int, causal: bool, values:
 
     def check() -> bool:
         # P, dS and the scaled keys are rounded to fp16; a sum of `length` such terms is at most this large.
-        sizes = [float(grad.abs().max()) + float(dout.float().norm(dim=2).max() * v.float().norm(dim=2).max()) for grad in want]
+        sizes = [
+            float(grad.abs().max()) + float(dout.float().norm(dim=2).max() * v.float().norm(dim=2).max())
+            for grad in want
+        ]
         return all(_near(got, exact, 4, size) for got, exact, size in zip(grads, want, sizes, strict=True))
 
     first = Launch(
@@ -189,7 +218,8 @@ def attention_backward(heads: int, length: int, head: int, causal: bool, values:
         "fused_attention", "attention_backward", (length // 128, 1, heads),
         {"q_ptr": q, "k_ptr": scaled, "v_ptr": v, "scale": scale, "dout_ptr": dout, "dq_ptr": grads[0],
          "dk_ptr": grads[1], "dv_ptr": grads[2], "log_sum_ptr": log_sum, "product_ptr": product,
-         "stride_z": heads * length * head, "stride_h": length * head, "stride": head, "heads": heads, "length": length},
+         "stride_z": heads * length * head, "stride_h": length * head, "stride": head, "heads": heads,
+         "length": length},
         {"BLOCK_M1": 32, "BLOCK_N1": 128, "BLOCK_M2": 128, "BLOCK_N2": 32, "SLICES": 2, "HEAD_DIM": head,
          "CAUSAL": causal},
     )  # fmt: skip
@@ -258,7 +288,7 @@ def dropout(n: int, seeded: bool, block: int = 4096, values: bool = True) -> Wor
         return bool(torch.equal(out, torch.where(kept, x / (1 - p), torch.zeros(()))))
 
     name = "seeded_dropout_kernel" if seeded else "dropout_kernel"
-    given = {"x_ptr": x, "out_ptr": out, "n_elements": n, "p": p, "seed": seed}
+    given: dict[str, Any] = {"x_ptr": x, "out_ptr": out, "n_elements": n, "p": p, "seed": seed}
     if not seeded:
         given = {"x_ptr": x, "keep_ptr": keep, "out_ptr": out, "n_elements": n, "p": p}
     step = Launch("dropout", name, (math.ceil(n / block),), given, {"BLOCK_SIZE": block})
@@ -277,7 +307,9 @@ def uniform(seed: int, n: int) -> Any:
     c = [np.arange(n, dtype=np.uint64)] + [np.zeros(n, dtype=np.uint64) for _ in range(3)]
     keys = seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF
     for turn in range(10):
-        k0, k1 = (np.uint64(key + turn * step & 0xFFFFFFFF) for key, step in zip(keys, (0x9E3779B9, 0xBB67AE85), strict=True))
+        k0, k1 = (
+            np.uint64(key + turn * step & 0xFFFFFFFF) for key, step in zip(keys, (0x9E3779B9, 0xBB67AE85), strict=True)
+        )
         p, q = a * c[0], b * c[2]
         c = [q >> np.uint64(32) ^ c[1] ^ k0, q & low, p >> np.uint64(32) ^ c[3] ^ k1, p & low]
     word = c[0].astype(np.uint32).view(np.int32)
@@ -285,23 +317,21 @@ def uniform(seed: int, n: int) -> Any:
     return word.astype(np.float32) * np.float32(4.6566127342e-10)
 
 
-def rows() -> dict[str, Callable[[], Iterator[Row]]]:
-    """The rows by name, on both chips; each is computed when it is asked for."""
-    found: dict[str, Callable[[], Iterator[Row]]] = {}
-
-    def add(name: str, work: Callable[[], Work], state: str = "cold") -> None:
-        found[name] = lambda: (measure(work(), chip, state) for chip in ("mtia200", "mtia300"))
-
+def rows(target: str = "") -> dict[str, Callable[[], Iterator[Row]]]:
+    """The rows by name, on the chips whose name contains `target`; each is computed when it is asked for."""
+    works: dict[str, tuple[Callable[[], Work], str]] = {
+        "layer_norm backward": (lambda: layer_norm_backward(16384, 4096), "cold"),
+        "dropout": (lambda: dropout(16 << 20, False), "cold"),
+        "dropout seeded": (lambda: dropout(4 << 20, True), "cold"),
+    }
     for head in (64, 128):
         for causal in (False, True):
-            kind = " causal" if causal else ""
-            add(f"fused_attention{kind} {head}", lambda h=head, c=causal: attention(128, 2048, h, c), "llc")  # type: ignore[misc]
-            add(
-                f"fused_attention backward{kind} {head}",
-                lambda h=head, c=causal: attention_backward(128, 2048, h, c),  # type: ignore[misc]
-                "llc",
-            )
-    add("layer_norm backward", lambda: layer_norm_backward(16384, 4096))
-    add("dropout", lambda: dropout(16 << 20, False))
-    add("dropout seeded", lambda: dropout(16 << 20, True))
-    return found
+            shape = (128, 2048, head, causal)
+            kind = f"{head} causal" if causal else f"{head}"
+            works[f"fused_attention {kind}"] = functools.partial(attention, *shape), "llc"
+            works[f"fused_attention backward {kind}"] = functools.partial(attention_backward, *shape), "llc"
+
+    def measured(make: Callable[[], Work], state: str) -> Iterator[Row]:
+        return (measure(make(), chip, state) for chip in ("mtia200", "mtia300") if target in chip)
+
+    return {name: functools.partial(measured, make, state) for name, (make, state) in works.items()}

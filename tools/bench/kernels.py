@@ -241,8 +241,9 @@ def _best(problem: Problem, target: str, state: str, configs: Iterator[dict[str,
     return min(found, key=lambda row: row["cycles"])
 
 
-def problems() -> dict[str, Callable[[], Iterator[Row]]]:
-    """The rows by name; each is computed when it is asked for."""
+def problems(target: str = "") -> dict[str, Callable[[], Iterator[Row]]]:
+    """The rows by name, of chips whose name contains `target`; each is computed when it is asked for."""
+    from mtia.tools.bench import fused
 
     def gemm_rows() -> Iterator[Row]:
         problem = gemm(2048, 2048, 2048)
@@ -263,11 +264,23 @@ def problems() -> dict[str, Callable[[], Iterator[Row]]]:
         "layer_norm": one(lambda: layer_norm_row(16384, 4096), "mtia300", "cold"),
         "layer_norm in loops": one(lambda: layer_norm(16384, 4096), "mtia300", "cold"),
         "flash_attention": one(lambda: flash_attention(16, 2048, 64), "mtia300", "llc"),
+        "softmax persistent": lambda: (
+            measure(persistent(softmax(16384, 4096), chip), chip, "cold", {})
+            for chip in ("mtia200", "mtia300")
+            if target in chip
+        ),
+        **fused.rows(target),
     }
+
+
+def persistent(problem: Problem, target: str) -> Problem:
+    """A problem whose programs walk over the rows in a loop: one program for each hart of the chip."""
+    chip = load_chip(target)
+    return dataclasses.replace(problem, grid=lambda meta: (chip.pes * chip.hart.count,))
 
 
 def rows(target: str = "", only: str = "", repeats: int = 1) -> Iterator[Row]:
     """The rows whose name contains `only`; one run each, for simulated cycles do not vary."""
-    for name, made in problems().items():
+    for name, made in problems(target).items():
         if only in name:
             yield from (row for row in made() if target in row["target"])

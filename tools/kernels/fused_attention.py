@@ -13,7 +13,9 @@ LN_2 = tl.constexpr(0.6931471805599453)
 
 @triton.jit
 def _block(source, shape, strides, block):
-    return source if isinstance(source, tl.tensor_descriptor) else tl.make_tensor_descriptor(source, shape, strides, block)
+    return (
+        source if isinstance(source, tl.tensor_descriptor) else tl.make_tensor_descriptor(source, shape, strides, block)
+    )
 
 
 @triton.jit
@@ -79,7 +81,9 @@ def attention_forward(
 
 
 @triton.jit
-def attention_products(out_ptr, dout_ptr, product_ptr, LENGTH: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK: tl.constexpr):
+def attention_products(
+    out_ptr, dout_ptr, product_ptr, LENGTH: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK: tl.constexpr
+):
     """Sum over the head of out · dout, for every row: what the softmax's derivative subtracts."""
     rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     head = tl.program_id(1)
