@@ -225,12 +225,33 @@ class Selection:
     def raise_load(self, op: Any) -> None:
         """A float scalar read from local memory is used from there, so that the hart need not wait for it."""
         source = op.operands[0]
-        if memory_space(source.type) != LOCAL or str(op.results[0].type) not in ("f16", "bf16", "f32"):
+        if str(op.results[0].type) not in ("f16", "bf16", "f32"):
+            return
+        if memory_space(source.type) == GLOBAL:
+            self.fetch_scalar(op)
             return
         view = self.views.of(source)
         if any(size != 1 for size in view.shape) or view.terms:
             return
         self.raised[op.results[0]] = view
+        self.scalars.append(op)
+
+    def fetch_scalar(self, op: Any) -> None:
+        """A float scalar of device memory that only engines use is brought to local memory by DMA."""
+        value = op.results[0]
+        if not all(on_engines(use.owner.operation) for use in value.uses):
+            return
+        ip, loc = ir.InsertionPoint(op), op.location
+        source, *indices = op.operands
+        window = self.views.of(source)
+        terms = tuple(zip(indices, window.strides, strict=True))
+        remote = self.views.memref(window.moved(terms=terms).shaped((1, 1), (1, 1)), ip, loc)
+        kind = ir.MemRefType.get([1, 1], value.type)
+        local = create("memref.alloc", [], [kind], ip, loc, operandSegmentSizes=ir.DenseI32ArrayAttr.get([0, 0]))
+        segments = ir.DenseI32ArrayAttr.get([1, 1, 0, 0, 0])
+        create("mtia.dma_in", [remote, local], [], ip, loc, operandSegmentSizes=segments)
+        self.explain(op, "FI", "scalar to local memory")
+        self.raised[value] = self.views.of(local)
         self.scalars.append(op)
 
     def raise_scalar(self, op: Any) -> None:
@@ -269,6 +290,14 @@ class Selection:
         body.emit("mtia.dma_out", [local, remote], [], operandSegmentSizes=segments)
         self.explain(op, "FI", "scalar from local memory")
         op.erase()
+
+
+def on_engines(op: Any) -> bool:
+    """Whether an operation is arithmetic on floats inside a tile operation, or such arithmetic that ends in some."""
+    if op.name not in FLOAT_SCALARS:
+        return False
+    inside = op.block.owner.operation.name.startswith("linalg.")
+    return inside or all(on_engines(use.owner.operation) for use in op.results[0].uses)
 
 
 def flatten(view: View) -> View:
