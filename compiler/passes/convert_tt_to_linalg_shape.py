@@ -354,10 +354,43 @@ def _cat(c: Converter, op: Any) -> None:
 
 @lowers("tt.split")
 def _split(c: Converter, op: Any) -> None:
-    source = c.tensor(op.src)
+    halves = _halves(op.src)
     shape = shape_of(op.src.type)
     for number, result in enumerate(op.results):
-        offsets = [0] * (len(shape) - 1) + [number]
-        sizes = [*shape[:-1], 1]
-        piece = tensor.ExtractSliceOp(result.type, source, [], [], [], offsets, sizes, [1] * len(shape)).result
+        if halves is None:
+            source, offsets = c.tensor(op.src), [0] * (len(shape) - 1) + [number]
+            sizes, strides = [*shape[:-1], 1], [1] * len(shape)
+        else:
+            value, axis, step = halves
+            source, sizes = c.tensor(value), list(shape_of(result.type))
+            offsets, strides = [0] * len(sizes), [1] * len(sizes)
+            offsets[axis], strides[axis] = (number, step) if step > 1 else (number * sizes[axis], 1)
+        piece = tensor.ExtractSliceOp(result.type, source, [], [], [], offsets, sizes, strides).result
         c.set(result, piece)
+
+
+def _halves(source: Any) -> tuple[Any, int, int] | None:
+    """What a tensor with a last dimension of 2 is made of, where that dimension is a piece of one of its dimensions.
+
+    Gives the tensor, the dimension, and 1 if its halves are meant, 2 if its even and odd elements.
+    """
+    rank = len(shape_of(source.type))
+    order = list(range(rank))
+    if _maker(source) == "tt.trans":
+        order = list(ir.DenseI32ArrayAttr(source.owner.attributes["order"]))
+        source = source.owner.operands[0]
+    if _maker(source) != "tt.reshape" or "allow_reorder" in source.owner.attributes:
+        return None
+    whole, parts = shape_of(source.owner.operands[0].type), shape_of(source.type)
+    at = order[-1]
+    if len(whole) != rank - 1 or order[:-1] != [axis for axis in range(rank) if axis != at]:
+        return None
+    for axis, step in ((at, 1), (at - 1, 2)):
+        if 0 <= axis < rank - 1 and whole == (*parts[:axis], parts[axis] * parts[axis + 1], *parts[axis + 2 :]):
+            return source.owner.operands[0], axis, step
+    return None
+
+
+def _maker(value: Any) -> str:
+    """The name of the operation that makes a value; empty for an argument of a block."""
+    return "" if isinstance(value.owner, ir.Block) else str(value.owner.operation.name)

@@ -109,6 +109,24 @@ def cut_off(x_ptr, out_ptr, start, size, beyond, BLOCK: tl.constexpr):  # type: 
 
 
 @triton.jit
+def halves(x_ptr, out_ptr, ROWS: tl.constexpr, COLS: tl.constexpr):  # type: ignore[no-untyped-def]
+    row, col, half = tl.arange(0, ROWS), tl.arange(0, COLS), tl.arange(0, COLS // 2)
+    x = tl.load(x_ptr + row[:, None] * COLS + col[None, :])
+    left, right = tl.split(tl.permute(tl.reshape(x, (ROWS, 2, COLS // 2)), (0, 2, 1)))
+    even, odd = tl.split(tl.reshape(x, (ROWS, COLS // 2, 2)))
+    top, bottom = tl.split(tl.permute(tl.reshape(x, (2, ROWS // 2, COLS)), (1, 2, 0)))
+    block = ROWS * COLS // 2
+    out = out_ptr + row[:, None] * (COLS // 2) + half[None, :]
+    tl.store(out, left)
+    tl.store(out + block, right)
+    tl.store(out + 2 * block, even)
+    tl.store(out + 3 * block, odd)
+    out = out_ptr + 4 * block + tl.arange(0, ROWS // 2)[:, None] * COLS + col[None, :]
+    tl.store(out, top)
+    tl.store(out + block, bottom)
+
+
+@triton.jit
 def swap(a_ptr, b_ptr, out_ptr, turns, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     at = tl.arange(0, BLOCK)
     left, right = a_ptr + at, b_ptr + at

@@ -326,6 +326,9 @@ class Interpreter:
         parts = [self._static(op, f"static_{part}", dynamic) for part in ("offsets", "sizes", "strides")]
         return [Memory(args[0].flat, parts[0][0], tuple(parts[1]), tuple(parts[2]))]
 
+    def memref_cast(self, op: Any, args: list[Any]) -> list[Any]:
+        return args
+
     def memref_subview(self, op: Any, args: list[Any]) -> list[Any]:
         dynamic = iter(args[1:])
         m = args[0]

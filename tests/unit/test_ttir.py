@@ -281,6 +281,13 @@ def test_shapes() -> None:
     np.testing.assert_array_equal(out[3 * n : 5 * n], np.concatenate([y, x]))
 
 
+def test_halves_of_a_matrix() -> None:
+    x, out = floats(8, 16), np.zeros(6 * 64, np.float32)
+    launch(compiled(kernels("corners").halves, "*fp32 *fp32", ROWS=8, COLS=16), [1], x, out)
+    pieces = [x[:, :8], x[:, 8:], x[:, ::2], x[:, 1::2], x[:4], x[4:]]
+    np.testing.assert_array_equal(out, np.concatenate([piece.reshape(-1) for piece in pieces]))
+
+
 @pytest.mark.parametrize("n", [2, 8, 16])
 def test_sort(n: int) -> None:
     sort = kernels("corners").sort
