@@ -101,9 +101,16 @@ def _pass(name: str) -> Callable[[Any, Job], Any]:
 
 
 def _tiles(module: Any, job: Job) -> Any:
+    from mtia.compiler.passes.lower_to_hart import lower_to_hart
+    from mtia.compiler.passes.select_engines import select_engines
+    from mtia.compiler.passes.stream_blocks_fit import select_to_fit
+    from mtia.dialects import mlir
+
     accesses = _accesses(module)
-    job.choices = run_pass("lower-to-hart" if job.options.hart_only else "select-engines", module, job.options) or []
-    job.choices = [*accesses, *job.choices]
+    with mlir.using(module.context):
+        select = lower_to_hart if job.options.hart_only else select_engines
+        module, choices = select_to_fit(module, job.options, select)
+    job.choices = [*accesses, *choices]
     return module
 
 
@@ -178,6 +185,8 @@ def _describe(module: Any, options: Options) -> dict[str, Any]:
     function = kernels[0]
     attributes = function.attributes
     inputs = list(ir.FunctionType(function.type).inputs)
+    if "mtia.scratch" in attributes:  # the launcher adds these
+        inputs = inputs[: -len(ir.StringAttr(attributes["mtia.scratch"]).value.split(","))]
     if "mtia.messages" in attributes:
         inputs.pop()  # the launch gives this one
     described: dict[str, Any] = {

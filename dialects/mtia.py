@@ -152,6 +152,15 @@ def _check_axis(op: Any) -> bool:
     return True
 
 
+class HartNumber(MTIA.Operation, name="hart_number", traits=[ext.Pure]):
+    """Number of the running hart among those of the launch, from 0."""
+
+    result: ext.Result[Any]
+
+    def verify_invariants(self) -> bool:
+        return str(self.result.type) == "index" or _fail(self, "must give index")
+
+
 class MemoryAt(MTIA.Operation, name="memory_at", traits=[ext.Pure]):
     """Device memory from an address on, as a kernel's pointer argument sees it."""
 

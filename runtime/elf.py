@@ -43,6 +43,11 @@ class Program:
         return tuple(self.metadata.get("arguments", ()))
 
     @property
+    def scratch(self) -> tuple[int, ...]:
+        """Bytes of device memory that each hart needs beside the arguments, by buffer."""
+        return tuple(int(size) for size in str(self.metadata.get("scratch", "")).split(",") if size)
+
+    @property
     def cores(self) -> int:
         """Harts per PE that the code was made for."""
         return int(self.metadata.get("cores", 1))

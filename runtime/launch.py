@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,46 +116,61 @@ def launch(
     messages = Messages(device, program.metadata["messages"]) if "messages" in program.metadata else None
     if messages is not None:
         words.append(messages.buffer.address)
-    host = device.machine(interpreter)
-    host.reset()
-    checks = checks_of(strict)
-    host.strict("unwritten" in checks, "races" in checks)
-    host.areas(device.areas(host) if "buffers" in checks else None)
-    host.without_values(not values)
-    host.machine.limit = limit or DEFAULT_LIMIT
-    host.record(0)
-    if trace_file and observer is None:
-        observer = profile.Recorder(lines=False)
-    if state == "llc":
-        for argument in args:
-            if isinstance(argument, Buffer):
-                host.engine.call("warm_llc", host.machine, argument.address, argument.size)
-    begin = device.chip.launch.first if start == "first" else device.chip.launch.replace
-    _start(host, interpreter, program, shape, words, harts, begin)
-    device.launched = True
-    if observer is not None:
-        observer.begin(host, program, interpreter, harts)
-    ended = host.engine.run("run_machine", host.machine)
-    while ended == STOPPED:
-        if observer is None or not observer.resume():
-            raise KeyboardInterrupt
+    with _scratch(device, program, math.prod(shape), harts) as scratch:
+        host = device.machine(interpreter)
+        host.reset()
+        checks = checks_of(strict)
+        host.strict("unwritten" in checks, "races" in checks)
+        host.areas(device.areas(host) if "buffers" in checks else None)
+        host.without_values(not values)
+        host.machine.limit = limit or DEFAULT_LIMIT
+        host.record(0)
+        if trace_file and observer is None:
+            observer = profile.Recorder(lines=False)
+        if state == "llc":
+            for argument in args:
+                if isinstance(argument, Buffer):
+                    host.engine.call("warm_llc", host.machine, argument.address, argument.size)
+        begin = device.chip.launch.first if start == "first" else device.chip.launch.replace
+        _start(host, interpreter, program, shape, words + scratch, harts, begin)
+        device.launched = True
+        if observer is not None:
+            observer.begin(host, program, interpreter, harts)
         ended = host.engine.run("run_machine", host.machine)
-    trap = None if ended == ENDED else trap_of(ended, host, program)
-    if messages is not None:
-        lines, failed, place = messages.read()
-        if lines:
-            print("\n".join(lines), flush=True)
-        trap = asserted(trap, failed, place)
-    cycles = int(host.machine.time)
-    if state == "cold" and trap is None:
-        cycles = max(cycles, int(host.engine.call("flush_llc", host.machine, cycles)))
-    reads = device_reads(host, program) if "buffers" in checks else ()
-    result = LaunchResult(device.chip, cycles, counters.Snapshot.of(host, cycles), trap, begin, reads)
-    if observer is not None:
-        observer.end(result)
-    if trace_file and isinstance(observer, profile.Recorder):
-        trace.write(observer.profile, trace_file)
-    return result
+        while ended == STOPPED:
+            if observer is None or not observer.resume():
+                raise KeyboardInterrupt
+            ended = host.engine.run("run_machine", host.machine)
+        trap = None if ended == ENDED else trap_of(ended, host, program)
+        if messages is not None:
+            lines, failed, place = messages.read()
+            if lines:
+                print("\n".join(lines), flush=True)
+            trap = asserted(trap, failed, place)
+        cycles = int(host.machine.time)
+        if state == "cold" and trap is None:
+            cycles = max(cycles, int(host.engine.call("flush_llc", host.machine, cycles)))
+        reads = device_reads(host, program) if "buffers" in checks else ()
+        result = LaunchResult(device.chip, cycles, counters.Snapshot.of(host, cycles), trap, begin, reads)
+        if observer is not None:
+            observer.end(result)
+        if trace_file and isinstance(observer, profile.Recorder):
+            trace.write(observer.profile, trace_file)
+        return result
+
+
+@contextlib.contextmanager
+def _scratch(device: Device, program: Program, programs: int, harts: int) -> Iterator[list[int]]:
+    """Device memory for what a program spills, a part for each hart that runs programs: the addresses."""
+    count = min(device.chip.pes, programs) * harts
+    buffers: list[Buffer] = []
+    try:
+        for size in program.scratch:
+            buffers.append(device.alloc(size * count))
+        yield [buffer.address for buffer in buffers]
+    finally:
+        for buffer in buffers:
+            device.free(buffer)
 
 
 def _grid(grid: Sequence[int]) -> tuple[int, int, int]:

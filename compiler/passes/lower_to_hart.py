@@ -34,6 +34,8 @@ def lower_to_hart(module: Any, options: Options) -> None:
                 hart_loops.lower_copy(operation)
             elif name.startswith("linalg."):
                 hart_loops.lower(operation, views)
+            elif name == "mtia.wait":
+                operation.erase()  # there is no unit to wait for
             elif name in _TRANSFERS:
                 _lower_transfer(operation)
     run_passes(module, "builtin.module(func.func(convert-linalg-to-loops))")

@@ -21,7 +21,15 @@ from mtia.dialects.mtia import ACCUMULATORS, memory_space
 from mtia.isa.chip import Chip
 from mtia.isa.errors import UserError
 
-__all__ = ["CIRCULAR_BUFFERS", "FIRST_BYTE", "LS_ADDRESS", "STACK_BYTES", "element_bytes", "plan_local_memory"]
+__all__ = [
+    "CIRCULAR_BUFFERS",
+    "FIRST_BYTE",
+    "LS_ADDRESS",
+    "STACK_BYTES",
+    "LocalMemoryFull",
+    "element_bytes",
+    "plan_local_memory",
+]
 
 LS_ADDRESS = 0x1000_0000
 DATA_BYTES = 4096  # constants of the program, after the page of the launch block
@@ -326,10 +334,14 @@ def fit(rings: list[Ring], available: int, space: int, where: str, alloc: Any | 
         victim.slots -= 1
 
 
-def too_large(alloc: Any, where: str, needed: int, available: int) -> UserError:
+class LocalMemoryFull(UserError):
+    """The buffers of a kernel do not fit."""
+
+
+def too_large(alloc: Any, where: str, needed: int, available: int) -> LocalMemoryFull:
     """The error for a kernel whose buffers do not fit."""
     file, line, column = place_of(alloc.location)
-    return UserError(
+    return LocalMemoryFull(
         f"the blocks of this kernel need {needed} bytes of {where}, {available} are available; use smaller blocks",
         file,
         line,

@@ -40,6 +40,7 @@ def make_program_loop(function: Any, harts: int, vector_mask: int) -> None:
         )
         grid = Grid(launch, start, loc)
         first = grid.binary("arith.addi", rank, grid.binary("arith.muli", core, pes))
+        number = first
         step = grid.binary("arith.muli", pes, cores)
         programs = grid.size(PROGRAMS)
         if has_vectors(function.regions[0]):
@@ -55,6 +56,10 @@ def make_program_loop(function: Any, harts: int, vector_mask: int) -> None:
         if op.name != "arith.constant":
             op.move_before(end)
     replace_ids(inner, grid, inner.arguments[0], first, step)
+    for op in collect(inner, [], ("mtia.hart_number",)):
+        place = create("arith.index_cast", [number], [ir.IndexType.get()], ir.InsertionPoint(loop), loc)
+        op.results[0].replace_all_uses_with(place)
+        op.erase()
 
 
 class Grid:
@@ -168,14 +173,16 @@ def has_vectors(region: Any) -> bool:
     )
 
 
-def collect(block: Any, found: list[Any]) -> list[Any]:
+def collect(
+    block: Any, found: list[Any], names: tuple[str, ...] = ("mtia.program_id", "mtia.num_programs")
+) -> list[Any]:
     for op in block.operations:
         operation = op.operation
-        if operation.name in ("mtia.program_id", "mtia.num_programs"):
+        if operation.name in names:
             found.append(operation)
         for region in operation.regions:
             for inner in region.blocks:
-                collect(inner, found)
+                collect(inner, found, names)
     return found
 
 

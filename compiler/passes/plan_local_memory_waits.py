@@ -64,7 +64,8 @@ class Waits:
         roots = roots_of(op, self.views)
         if name.startswith("mtia."):
             self.settled -= roots
-            if name in ("mtia.dma_in", "mtia.dma_in_indexed") and self.sent & roots:
+            settled = "mtia.settled" in op.attributes  # nothing in the same loop writes what it reads
+            if name in ("mtia.dma_in", "mtia.dma_in_indexed") and self.sent & roots and not settled:
                 self.drain(op)
             if name in ("mtia.dma_out", "mtia.dma_out_indexed"):
                 self.sent |= {root for root in roots if memory_space(root.type) == GLOBAL}
