@@ -10,7 +10,6 @@ from mtia.compiler import pipeline
 from mtia.compiler.options import Options
 from mtia.compiler.passes.select_engines import select_engines
 from mtia.dialects import mlir
-from mtia.isa.errors import UserError
 from mtia.runtime.device import Device
 from mtia.runtime.launch import launch
 
