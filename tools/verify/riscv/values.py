@@ -12,14 +12,14 @@ from mtia.isa.state import VLENB
 
 from .program import Layout
 
-__all__ = ["KINDS", "Store"]
+__all__ = ["KINDS", "Store", "floats"]
 
 KINDS = ("d", "s", "h", "x")  # floats of 64, 32 and 16 bits, and integers: the parts of a period of the pool
 _WORDS = 1 << 16
 _TABLES = 64
 
 
-def _floats(rng: Any, count: int, width: int) -> Any:
+def floats(rng: Any, count: int, width: int) -> Any:
     """Bits of `count` floats: most near one, some at the edges of the format."""
     exponent, fraction = {16: (5, 10), 32: (8, 23), 64: (11, 52)}[width]
     bias, top = (1 << exponent - 1) - 1, (1 << exponent) - 1
@@ -61,9 +61,9 @@ def _master(seed: int) -> tuple[dict[str, bytes], tuple[bytes, ...]]:
     """Values of each kind, and tables of bounded offsets."""
     rng = np.random.default_rng(seed)
     n = _WORDS
-    boxed = _floats(rng, n, 32) | np.uint64(0xFFFFFFFF << 32), _floats(rng, n, 16) | np.uint64(0xFFFFFFFFFFFF << 16)
+    boxed = floats(rng, n, 32) | np.uint64(0xFFFFFFFF << 32), floats(rng, n, 16) | np.uint64(0xFFFFFFFFFFFF << 16)
     kinds = {
-        "d": _floats(rng, n, 64), "s": _packed(_floats(rng, 2 * n, 32), 32), "h": _packed(_floats(rng, 4 * n, 16), 16),
+        "d": floats(rng, n, 64), "s": _packed(floats(rng, 2 * n, 32), 32), "h": _packed(floats(rng, 4 * n, 16), 16),
         "x": _integers(rng, n),
     }  # fmt: skip
     everything = [*kinds.values(), *boxed, kinds["x"]]
