@@ -1,17 +1,24 @@
 """Mutants of the instruction table: one small change each to an encoding, a meaning or a timing.
 
-A mutant changes the table's objects in place, so it lives in a process of its own (see `mutations`).
+A mutant changes the table's objects in place, so it lives in a process of its own (see `mutations`). What is changed
+and what is not, for which reason, is said by the rules in `_sites` and in `mutants.toml`; `population` counts both.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import random
+import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from fnmatch import fnmatchcase
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from mtia.isa import table
+from mtia.isa.chip import load_chip
 from mtia.isa.lang import Fn, names
 from mtia.isa.lang import tree as t
 from mtia.isa.lang.names import boolean
@@ -19,9 +26,10 @@ from mtia.isa.lang.types import Scalar
 from mtia.isa.operands import Operand
 from mtia.isa.table import Instruction
 from mtia.isa.xmtia.engines import timings
-from mtia.runtime.machine import hart, hart_program
+from mtia.runtime.machine import hart, hart_timing
+from mtia.tools.verify.mutant_trees import Bounds, parts, show
 
-__all__ = ["KINDS", "Mutant", "draw", "reached", "roots"]
+__all__ = ["KINDS", "Mutant", "draw", "population", "reached", "roots"]
 
 _OTHER = {
     "add": "sub", "sub": "add", "mul": "add", "div": "mod", "mod": "div", "and": "or", "or": "and", "xor": "or",
@@ -30,17 +38,16 @@ _OTHER = {
 _INTRINSICS = {"ctz": "clz", "clz": "ctz", "floor": "ceil", "ceil": "floor", "rint": "trunc", "trunc": "rint"}
 _ROUNDING = ("exact.py", "floats.py", "convert.py", "vfloat.py", "scalars.py", "functions.py", "elements.py")
 _LANES = ("vector.py", "vmask.py", "vmerge.py", "vmemory.py", "vwide.py", "vfwide.py", "reduce.py", "tile.py")
-# Here 32-bit integers are sizes and register numbers, far below 2³¹: with the other sign they are the same.
-_SMALL = ("vlegal.py", "vmemory.py", "vector.py")
-# Changes after which an instruction still does the same, found as survivors: function and text -> why.
-SAME = {
-    ("quiet (fp.py)", "shr → shl"): "never quiet: the exact way is taken each time, with the same result",
-    ("watch (atomic.py)", "lt → le"): "no granule of local memory starts at its end",
-    ("fits (vlegal.py)", "0x8 → 0x7"): "groups are powers of two: 8 eighths are one register by the other rule too",
-}
 # Handlers that one changed function may reach. What more of them share (groups of registers, legality, reservations) is
 # machinery of the harts: most of its changes only move work between two ways to the same result.
 _MANY = 48
+_DIGITS = 48  # low bits of a wide constant of an approximation that are below its error
+
+# Why a change is not made.
+RANGE = "the bits in question are always zero"
+FAST = "the condition of a way that is only faster"
+APPROXIMATION = "a digit of an approximation below its error"
+ALONE = "shown in mutants.toml to change nothing"
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,16 @@ class Mutant:
     changed: frozenset[int] = frozenset()
 
 
-Change = tuple[str, str, Callable[[], None]]  # kind, text, what makes it
+@dataclass(frozen=True)
+class Change:
+    """One change at a place of a tree: its kind, its text, what makes it, and why it is not made ("" = it is)."""
+
+    kind: str
+    text: str
+    apply: Callable[[], None]
+    unless: str = ""
+
+
 Put = Callable[[Any], None]  # takes what is to stand in a node's place
 
 
@@ -70,16 +86,16 @@ def _children(node: Any) -> Iterator[tuple[Put, Any]]:
 
 
 @cache
-def _callees(function: Fn) -> frozenset[Fn]:
-    found: set[Fn] = set()
+def _callees(function: Fn) -> tuple[Fn, ...]:
+    found: dict[Fn, None] = {}
     queue: list[Any] = [function.body.statements]
     while queue:
         node = queue.pop()
         if isinstance(node, Fn):
-            found.add(node)
+            found[node] = None
         else:
-            queue.extend(part for _, part in _children(node))
-    return frozenset(found)
+            queue.extend(parts(node))
+    return tuple(found)
 
 
 def reached(function: Fn) -> dict[int, Fn]:
@@ -144,15 +160,24 @@ def _kind_of(function: Fn, general: str) -> str:
     return general
 
 
-def _constant(node: t.Const) -> Iterator[Change]:
+def _constant(node: t.Const, above: Any, bounds: Bounds, function: Fn) -> Iterator[Change]:
+    """Another value; of a large number one bit is another."""
     if node.type is boolean:
-        yield "mask", "not a constant", lambda: setattr(node, "value", not node.value)
+        yield Change("mask", "not a constant", lambda: setattr(node, "value", not node.value))
     elif node.type.is_int and isinstance(node.value, int):
         kind: Any = node.type
-        bits = range(node.value.bit_length()) if node.value > 64 else ()
-        for new in (*(node.value ^ 1 << bit for bit in bits), *(() if bits else (node.value + 1, node.value - 1))):
+        seen = kind.width
+        if isinstance(above, t.Binary) and above.op == "and":
+            seen = min(bounds.bits(part) for part in (above.a, above.b) if part is not node)
+        value, bits = node.value, range(node.value.bit_length()) if node.value > 64 else ()
+        others = [(bit, value ^ 1 << bit) for bit in bits] or [(0, value + 1), (0, value - 1)]
+        for bit, new in others:
             if kind.low <= new <= kind.high:
-                yield "constant", f"{node.value:#x} → {new:#x}", partial(setattr, node, "value", new)
+                unless = RANGE if bit >= seen else ""
+                if kind.width == 64 and function.file.endswith("functions.py") and bits and bit < _DIGITS:
+                    unless = APPROXIMATION
+                text = f"{value:#x} → {new:#x}"
+                yield Change("constant", text, partial(setattr, node, "value", new), unless)
 
 
 def _flipped(kind: Scalar) -> Scalar:
@@ -161,18 +186,23 @@ def _flipped(kind: Scalar) -> Scalar:
     return found
 
 
-def _signs(node: Any, put: Put) -> Iterator[Change]:
-    """Take an integer with the other sign, or with half of its bits, where that matters."""
+def _signs(node: Any, put: Put, bounds: Bounds) -> Iterator[Change]:
+    """Take an integer with the other sign, or with half of its bits."""
     kind = node.a.type
     if not kind.is_int:
         return
     other = _flipped(kind)
+    used = bounds.bits(node.a)
     if isinstance(node, t.Convert) and node.type.is_int and node.type.size > kind.size:
-        yield "sign", f"{kind} extended as {other}", lambda: setattr(node, "a", t.Convert(other, node.a))
+        text = f"{kind} extended as {other}"
+        unless = RANGE if used < kind.width else ""
+        yield Change("sign", text, lambda: setattr(node, "a", t.Convert(other, node.a)), unless)
     if isinstance(node, t.Convert) and 1 < node.type.size < kind.size and isinstance(node.type, Scalar):
         half: Any = getattr(names, f"{node.type.kind}{node.type.width // 2}", None)
         if half in (names.u8, names.u16, names.u32, names.i8, names.i16, names.i32):
-            yield "width", f"{node.type} → {half}", lambda: put(t.Convert(node.type, t.Convert(half, node.a)))
+            unless = RANGE if used < half.width + (not half.signed) else ""
+            text = f"{node.type} → {half}"
+            yield Change("width", text, lambda: put(t.Convert(node.type, t.Convert(half, node.a))), unless)
     if isinstance(node, (t.Binary, t.Compare)) and node.op in ("lt", "le", "gt", "ge", "shr", "div", "mod"):
 
         def apply() -> None:
@@ -180,48 +210,96 @@ def _signs(node: Any, put: Put) -> Iterator[Change]:
             changed = t.Compare(boolean, node.op, a, b) if isinstance(node, t.Compare) else None
             put(changed or t.Convert(kind, t.Binary(other, node.op, a, b)))
 
-        yield "sign", f"{node.op} of {kind} as {other}", apply
+        most = used if node.op == "shr" else max(used, bounds.bits(node.b))
+        yield Change("sign", f"{node.op} of {kind} as {other}", apply, RANGE if most < kind.width else "")
 
 
-def _changes(node: Any, put: Put) -> Iterator[Change]:
-    """What can be changed at one node of a tree."""
+def _changes(node: Any, put: Put, above: Any, bounds: Bounds, function: Fn) -> Iterator[Change]:
+    """What can be changed at one node of a tree, below the node `above`."""
     if isinstance(node, t.Const):
-        yield from _constant(node)
+        yield from _constant(node, above, bounds, function)
     if isinstance(node, (t.Binary, t.Compare)) and node.op in _OTHER:
         kind, other = ("comparison" if isinstance(node, t.Compare) else "operator"), _OTHER[node.op]
         if node.a.type.is_int or node.op in ("add", "sub", "mul") or isinstance(node, t.Compare):
             if not (node.type.is_float and node.op in ("div", "mod")):
-                yield kind, f"{node.op} → {other}", lambda: setattr(node, "op", other)
+                yield Change(kind, f"{node.op} → {other}", lambda: setattr(node, "op", other))
     if isinstance(node, (t.Binary, t.Compare, t.Convert)):
-        yield from _signs(node, put)
+        yield from _signs(node, put, bounds)
     if isinstance(node, t.Choose):
-        yield "mask", "choice swapped", lambda: put(t.Choose(node.type, node.cond, node.b, node.a, node.lazy))
+        swapped = t.Choose(node.type, node.cond, node.b, node.a, node.lazy)
+        yield Change("mask", "choice swapped", lambda: put(swapped))
     if isinstance(node, t.Logic):
-        yield "mask", f"{node.op} swapped", lambda: setattr(node, "op", {"and": "or", "or": "and"}[node.op])
+        op = {"and": "or", "or": "and"}[node.op]
+        yield Change("mask", f"{node.op} → {op}", lambda: setattr(node, "op", op))
     if isinstance(node, t.If):
-        yield "mask", "condition negated", lambda: setattr(node, "cond", t.Unary(boolean, "not", node.cond))
+        yield Change("mask", "condition negated", lambda: setattr(node, "cond", t.Unary(boolean, "not", node.cond)))
     if isinstance(node, t.Unary):
-        yield "operator", f"{node.op} left out", lambda: put(node.a)
+        yield Change("operator", f"{node.op} left out", lambda: put(node.a))
     if isinstance(node, t.Intrinsic) and node.name in _INTRINSICS:
         other = _INTRINSICS[node.name]
-        yield "rounding", f"{node.name} → {other}", partial(setattr, node, "name", other)
+        yield Change("rounding", f"{node.name} → {other}", partial(setattr, node, "name", other))
 
 
-def _sites(function: Fn) -> list[Change]:
-    """Every change of a function's tree."""
+@cache
+def _rules(kind: str) -> tuple[dict[str, Any], ...]:
+    """The entries of a kind in `mutants.toml`."""
+    return tuple(tomllib.loads((Path(__file__).parent / "mutants.toml").read_text()).get(kind, ()))
+
+
+def _rule(kind: str, where: str, expression: str, change: str = "") -> dict[str, Any] | None:
+    """The entry that speaks of an expression and what is changed there."""
+    for rule in _rules(kind):
+        if fnmatchcase(where, rule["where"]) and fnmatchcase(expression, rule["expression"]):
+            if fnmatchcase(change, rule.get("change", "*")):
+                return rule
+    return None
+
+
+@cache
+def _sites(function: Fn) -> tuple[Change, ...]:
+    """Every change of a function's tree, with the reason for those that are not made."""
     found: list[Change] = []
-    queue: list[tuple[Put, Any]] = list(_children(function.body.statements))
+    bounds, where = Bounds(function), _place(function)
+    queue: list[tuple[Put, Any, Any, str]] = [(_nowhere, function.body.statements, None, "")]
     while queue:
-        put, node = queue.pop()
+        put, node, above, unless = queue.pop()
         if isinstance(node, Fn) or not (isinstance(node, list) or is_dataclass(node)):
             continue
-        found.extend(
-            (_kind_of(function, kind), text, apply)
-            for kind, text, apply in _changes(node, put)
-            if (kind != "sign" or not function.file.endswith(_SMALL)) and (_place(function), text) not in SAME
-        )
-        queue.extend(_children(node))
-    return found
+        text = show(node)
+        for change in _changes(node, put, above, bounds, function):
+            why = unless or change.unless or (ALONE if _rule("same", where, text, change.text) else "")
+            what = f"{where}: `{_short(show(above) if isinstance(node, t.Const) else text)}`: {change.text}"
+            found.append(Change(_kind_of(function, change.kind), what, change.apply, why))
+        fast = _rule("fast", where, text) if getattr(node, "type", None) is boolean and not unless else None
+        if fast is not None:
+            unless = FAST
+            if "always" in fast:
+                what = f"{where}: `{_short(text)}`: always {fast['always']}"
+                found.append(Change("mask", what, partial(put, t.Const(boolean, fast["always"]))))
+        queue.extend((to, part, node, unless) for to, part in _children(node))
+    return tuple(found)
+
+
+def _nowhere(part: Any) -> None:
+    """Where the whole of a tree is."""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:97]}…"
+
+
+def population() -> Counter[str]:
+    """How many places the functions of the table have, and how many changes are not made, by reason."""
+    functions = {n: f for found in roots().values() for root in found.values() for n, f in reached(root).items()}
+    counts: Counter[str] = Counter()
+    for function in functions.values():
+        if not _of_table(function):
+            counts["functions that more than 48 handlers share, or of the machine"] += 1
+            continue
+        counts["functions"] += 1
+        for change in _sites(function):
+            counts[change.unless or "changes"] += 1
+    return counts
 
 
 def _meaning(kind: str, row: Instruction, pick: random.Random) -> Mutant | None:
@@ -235,13 +313,12 @@ def _meaning(kind: str, row: Instruction, pick: random.Random) -> Mutant | None:
         for function in {n: f for root in functions for n, f in reached(root).items()}.values()
         if _of_table(function)
         for change in _sites(function)
-        if kind in (change[0], "latency")
+        if kind in (change.kind, "latency") and not change.unless
     ]
     if not places:
         return None
-    function, (_, text, apply) = pick.choice(places)
-    where = f"{_place(function)}: {text}"
-    return Mutant(kind, row.name, where, apply, frozenset({function.number}))
+    function, change = pick.choice(places)
+    return Mutant(kind, row.name, change.text, change.apply, frozenset({function.number}))
 
 
 def _bit(row: Instruction, pick: random.Random) -> Mutant:
@@ -276,13 +353,28 @@ def _latency(row: Instruction, pick: random.Random) -> Mutant | None:
     """Another latency or rate of a hart's timing class, or a change of a command's timing function."""
     if row.unit != "hart":
         return _meaning("latency", row, pick)
-    classes = hart_program.TIMINGS
+    classes = hart_timing.TIMINGS
     if row.timing not in classes:
         return None
-    same = [name for name, rule in classes.items() if name[0] == row.timing[0] and rule != classes[row.timing]]
+    same = [name for name in classes if name[0] == row.timing[0] and _shows(row.timing, name)]
+    if not same:
+        return None
     other = pick.choice(sorted(same))
     text = f"timing class {row.timing} taken as {other}"
     return Mutant("latency", row.name, text, lambda: classes.__setitem__(row.timing, classes[other]))
+
+
+@cache
+def _shows(timing: str, other: str) -> bool:
+    """Whether a timing class taken as another changes the latency of a result, or how long the next one waits."""
+    for row in table.all():
+        if row.timing == timing and row.unit == "hart":
+            result = any(operand.writes for operand in row.operands)
+            for chip in map(load_chip, ("mtia200", "mtia300")):
+                one, two = (hart_timing.timing_of(chip, dataclasses.replace(row, timing=c)) for c in (timing, other))
+                if one[1] != two[1] or (result and one[0] != two[0]):
+                    return True
+    return False
 
 
 def _set(thing: Any, name: str, value: Any) -> None:
@@ -293,8 +385,6 @@ def _set(thing: Any, name: str, value: Any) -> None:
 
 
 def _with(operand: Operand, **changes: Any) -> Operand:
-    import dataclasses
-
     return dataclasses.replace(operand, **changes)
 
 

@@ -30,7 +30,7 @@ from mtia.isa.lang.llvm_emitter import module_text
 from mtia.isa.lang.objects import Part, compile_text
 from mtia.tools.verify import riscv
 from mtia.tools.verify.common import Progress, Report
-from mtia.tools.verify.mutants import KINDS, Mutant, draw, reached, roots
+from mtia.tools.verify.mutants import KINDS, Mutant, draw, population, reached, roots
 
 __all__ = ["SIZE", "TESTS", "add_arguments", "in_child", "load_all", "run"]
 
@@ -39,8 +39,8 @@ SIZE = 200
 TESTS = {
     "encoding": ("test_table", "test_riscv", "test_asm", "test_riscv_llvm", "test_xmtia"),
     "hart": (
-        "test_verify_riscv", "test_verify_exact", "test_hart_vector", "test_hart_scalar", "test_hart_memory",
-        "test_hart_numpy", "test_riscv_reserved", "test_riscv_state", "test_atomics",
+        "test_riscv_each", "test_verify_riscv", "test_verify_exact", "test_hart_vector", "test_hart_scalar",
+        "test_hart_memory", "test_hart_numpy", "test_riscv_reserved", "test_riscv_state", "test_atomics",
     ),
     "unit": ("test_xmtia_campaign", "test_xmtia_commands", "test_xmtia_accuracy", "test_xmtia"),
     "timing": (
@@ -48,7 +48,7 @@ TESTS = {
     ),
 }  # fmt: skip
 _EQUIVALENT, _IMPOSSIBLE, _PASSED = 50, 51, 0
-_LIMIT = 300  # seconds after which a run counts as one that hangs
+_LIMIT = 120  # seconds after which a run counts as one that hangs
 
 
 @dataclass
@@ -86,6 +86,7 @@ def run(seed: int, size: int, progress: Progress, first: int = 0, kind: str = ""
         print(report.notes[-1], file=sys.stderr, flush=True)  # a campaign takes an hour
         outcomes.append(outcome)
     _summarise(report, outcomes)
+    report.notes += [f"population: {count:,} {what}" for what, count in population().most_common()]
     return report
 
 

@@ -14,6 +14,7 @@ from collections import Counter
 from mtia.isa.errors import UserError
 
 from ..common import Progress, Report
+from . import each as edges
 from . import execute
 from . import traps as single
 from .generate import Generator
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--traps", action="store_true", help="instead: single instructions, mostly wrong ones; SIZE of them"
     )
+    parser.add_argument(
+        "--each", action="store_true", help="instead: each instruction with each element width, on operands at edges"
+    )
     parser.add_argument("--failures", type=int, default=10, help="end the campaign after so many differences (10)")
     parser.add_argument("--all-rows", action="store_true", help="list the least executed rows and those left out")
 
@@ -50,14 +54,17 @@ def run(
     failures: int = 10,
     all_rows: bool = False,
     traps: bool = False,
+    each: bool = False,
 ) -> Report:
-    """Run programs `0` to `size - 1` of a seed; with `traps` so many single instructions."""
+    """Run programs `0` to `size - 1` of a seed; with `traps` so many single instructions; with `each` every row."""
     if instructions < 1:
         raise UserError(f"--instructions is {instructions}, must be at least 1")
     if execute.QEMU is None:
         raise UserError("qemu-riscv64 is not installed (Debian: qemu-user)")
     if traps:
         return single.run(seed, size, progress)
+    if each:
+        return edges.run(seed, progress)
     report = Report("riscv", seed, size)
     tally = _Tally()
     generator = Generator(seed)

@@ -3,7 +3,8 @@
 Random programs meet an instruction often, but not each of its element widths with each limit of its operands. Here
 every row of arithmetic that qemu knows has cases of its own: vector rows for each element width in whole groups,
 masked, in part and from a later element, scalar rows with edges of both operands in every rounding mode. Half of the
-executables look at the exception flags. A case runs in a loop that takes other operands each time.
+executables look at the exception flags. A case runs in a loop that takes other operands each time. Loads and stores are
+tried where there is no memory, at its edge, and atomic ones at every alignment.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from mtia.isa.state import VLENB
 from mtia.isa.table import Flow, Instruction
 
 from ..common import Progress, Report
-from . import execute, shapes
+from . import execute, shapes, traps
 from .program import DATA, PAGE, TEXT, Code, executable, load_address, word
 from .quirks import FLOATS, quirk_of
 from .rows import rows_of, vector_rows
@@ -329,4 +330,5 @@ def run(seed: int, progress: Progress) -> Report:
         progress(number + 1, len(parts))
     report.size = sum(len(some) for some, _ in parts)
     report.counts = {"cases": report.size, "executions": sum(len(s) * len(r) for s, r in parts)} | report.counts
+    report.counts |= {f"accesses: {what}": count for what, count in traps.each_access(report).items()}
     return report

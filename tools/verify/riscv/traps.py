@@ -23,9 +23,9 @@ from ..common import Progress, Report
 from . import execute, shapes
 from .program import DATA, EDGE, PAGE, TEXT, Code, executable, load_address, word
 from .quirks import TRAP_QUIRKS, TWO_WIDTHS, TrapQuirk, quirk_of
-from .rows import base_row
+from .rows import base_row, rows_of
 
-__all__ = ["run"]
+__all__ = ["each_access", "run"]
 
 _CASES = 500  # of one executable
 _RECORD = struct.Struct("<8Q")  # value of every register, where to go on, signal, its address, vtype, vl, frm, vstart
@@ -61,14 +61,7 @@ def run(seed: int, size: int, progress: Progress) -> Report:
     done = 0
     while done < size:
         cases = [_case(rng) for _ in range(min(_CASES, size - done))]
-        for case, theirs, ours in zip(cases, *_outcomes(cases), strict=True):
-            quirk = _quirk(case, theirs, ours)
-            if quirk:
-                counts[f"left out: {quirk.name}"] += 1
-            elif _same(theirs, ours):
-                counts[{0: "no trap", 4: "illegal", 5: "breakpoint", 7: "misaligned", 11: "no memory"}[ours[0]]] += 1
-            else:
-                report.failures.append(f"{case}: qemu {_show(theirs)}, we {_show(ours)}")
+        _compare(cases, report, counts)
         done += len(cases)
         progress(done, size)
         if len(report.failures) >= 100:
@@ -76,6 +69,45 @@ def run(seed: int, size: int, progress: Progress) -> Report:
     report.counts = {"cases": done, **dict(sorted(counts.items()))}
     report.notes = [f"left out: {quirk.name}: {quirk.text} ({quirk.commit})" for quirk in TRAP_QUIRKS]
     return report
+
+
+def each_access(report: Report) -> Counter[str]:
+    """Every load and store where there is no memory, at its edge, and at each alignment; returns what happened."""
+    counts: Counter[str] = Counter()
+    cases = [case for kind in ("memory", "atomic", "vmemory") for row in rows_of(kind) for case in _accesses(row)]
+    for first in range(0, len(cases), _CASES):
+        _compare(cases[first : first + _CASES], report, counts)
+    return counts
+
+
+def _accesses(row: table.Instruction) -> Iterator[Case]:
+    if row.size != 4:
+        return
+    values = {o.name: 11 if o.kind.name == "x" else 8 if o.kind.register else 0 for o in row.operands}
+    if "vs2" in values:
+        values["vs2"] = 16
+    vtype = 0
+    if shapes.is_vector(row):
+        values["vm"] = 1
+        settings = [(w, e) for w in (8, 16, 32, 64) for e in (8, 16) if shapes.groups(row, w, e, (32, 64))]
+        width, eighths = settings[-1]
+        vtype = width.bit_length() - 4 << 3 | eighths >> 4
+    one = encode.encode(row, {name: value for name, value in values.items() if name in row.by_name})
+    offsets = range(1, 16) if row.extension.name == "A" else ()
+    for value in (EDGE, EDGE - 1, 64, *(_MIDDLE + offset for offset in offsets)):
+        yield Case(one, value, vtype, 1000, 0, 0)
+
+
+def _compare(cases: list[Case], report: Report, counts: Counter[str]) -> None:
+    """Run cases on both sides; note the differences and count the rest."""
+    for case, theirs, ours in zip(cases, *_outcomes(cases), strict=True):
+        quirk = _quirk(case, theirs, ours)
+        if quirk:
+            counts[f"left out: {quirk.name}"] += 1
+        elif _same(theirs, ours):
+            counts[{0: "no trap", 4: "illegal", 5: "breakpoint", 7: "misaligned", 11: "no memory"}[ours[0]]] += 1
+        else:
+            report.failures.append(f"{case}: qemu {_show(theirs)}, we {_show(ours)}")
 
 
 def _show(outcome: tuple[int, int]) -> str:
