@@ -21,6 +21,7 @@ def test_each_instruction_ends_as_on_qemu() -> None:
     # misaligned sc pass when it fails anyway: of the rows of each width 4 are sc, the other 40 trap on both sides.
     assert report.counts["accesses: left out: sc"] == 4 * (12 + 14 + 2)
     assert report.counts["accesses: misaligned"] == 40 * (12 + 14 + 2)
+    assert report.counts["registers: no trap"] > 1_000 and report.counts["registers: illegal"] > 1_000
 
 
 def test_each_row_of_arithmetic_has_cases() -> None:

@@ -116,6 +116,7 @@ class Bounds:
     def __init__(self, function: Fn) -> None:
         self._values: dict[str, list[t.Expr]] = {}
         self._known: dict[str, int] = {}
+        self._limits: dict[str, t.Expr] = {}  # what a variable that counts up in a loop stays below
         self._params = set(function.body.params)
         queue: list[Any] = [function.body.statements]
         while queue:
@@ -124,6 +125,9 @@ class Bounds:
                 continue
             if isinstance(node, t.Assign):
                 self._values.setdefault(node.name, []).append(node.value)
+            if isinstance(node, t.While) and isinstance(node.cond, t.Compare) and node.cond.op == "lt":
+                if isinstance(node.cond.a, t.Var):
+                    self._limits[node.cond.a.name] = node.cond.b
             if isinstance(node, t.For):
                 self._values.setdefault(node.name, []).extend((node.start, node.stop))
                 if node.step < 0:
@@ -187,5 +191,11 @@ class Bounds:
             return PARAMETERS.get(name, width)
         if name not in self._known:
             self._known[name] = width  # what is assigned from itself may grow
-            self._known[name] = max((self.bits(e) for e in self._values.get(name, [])), default=0)
+            self._known[name] = max((self._assigned(name, e) for e in self._values.get(name, [])), default=0)
         return self._known[name]
+
+    def _assigned(self, name: str, value: t.Expr) -> int:
+        if isinstance(value, t.Binary) and value.op == "add" and value.a == t.Var(value.type, name):
+            if name in self._limits:
+                return max(self.bits(self._limits[name]), self.bits(value.b)) + 1
+        return self.bits(value)

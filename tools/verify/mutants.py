@@ -276,7 +276,8 @@ def _sites(function: Fn) -> tuple[Change, ...]:
             if "always" in fast:
                 what = f"{where}: `{_short(text)}`: always {fast['always']}"
                 found.append(Change("mask", what, partial(put, t.Const(boolean, fast["always"]))))
-        queue.extend((to, part, node, unless) for to, part in _children(node))
+        around = above if isinstance(node, list) else node
+        queue.extend((to, part, around, unless) for to, part in _children(node))
     return tuple(found)
 
 

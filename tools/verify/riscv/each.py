@@ -4,7 +4,8 @@ Random programs meet an instruction often, but not each of its element widths wi
 every row of arithmetic that qemu knows has cases of its own: vector rows for each element width in whole groups,
 masked, in part and from a later element, scalar rows with edges of both operands in every rounding mode. Half of the
 executables look at the exception flags. A case runs in a loop that takes other operands each time. Loads and stores are
-tried where there is no memory, at its edge, and atomic ones at every alignment.
+tried where there is no memory, at its edge, and atomic ones at every alignment; vector rows with registers that may or
+may not be named together.
 """
 
 from __future__ import annotations
@@ -331,4 +332,5 @@ def run(seed: int, progress: Progress) -> Report:
     report.size = sum(len(some) for some, _ in parts)
     report.counts = {"cases": report.size, "executions": sum(len(s) * len(r) for s, r in parts)} | report.counts
     report.counts |= {f"accesses: {what}": count for what, count in traps.each_access(report).items()}
+    report.counts |= {f"registers: {what}": count for what, count in traps.each_register(report, seed).items()}
     return report

@@ -187,7 +187,8 @@ def reserved(row: Instruction, made: tuple[Group, ...], values: Mapping[str, int
             return "alignment"
         if place.stop > 32:
             return "past v31"
-    sources = [(group, place) for group, place in places if group.read]
+    kept = "vd" if row.name.endswith(".vs") else ""  # what a reduction leaves of it is no source
+    sources = [(group, place) for group, place in places if group.read and group.operand != kept]
     if masked:
         sources.append((Group("v0", 1, 8, False, True), range(1)))
     for number, (group, place) in enumerate(sources):

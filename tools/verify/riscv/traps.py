@@ -25,7 +25,7 @@ from .program import DATA, EDGE, PAGE, TEXT, Code, executable, load_address, wor
 from .quirks import TRAP_QUIRKS, TWO_WIDTHS, TrapQuirk, quirk_of
 from .rows import base_row, rows_of
 
-__all__ = ["each_access", "run"]
+__all__ = ["each_access", "each_register", "run"]
 
 _CASES = 500  # of one executable
 _RECORD = struct.Struct("<8Q")  # value of every register, where to go on, signal, its address, vtype, vl, frm, vstart
@@ -98,12 +98,38 @@ def _accesses(row: table.Instruction) -> Iterator[Case]:
         yield Case(one, value, vtype, 1000, 0, 0)
 
 
+def each_register(report: Report, seed: int) -> Counter[str]:
+    """Vector rows with registers near each other and near v0 under any vtype: which are reserved?"""
+    rng = random.Random(f"{seed}/registers")
+    counts: Counter[str] = Counter()
+    cases = []
+    for row in (row for row in table.all() if shapes.is_vector(row)):
+        for _ in range(6 if (found := shapes.memory(row)) and found.fields > 1 else 20):
+            base, values = rng.choice((0, 8, 8, 16, 24)), {}
+            for o in row.operands:
+                values[o.name] = o.extract(rng.getrandbits(32) & o.bits)
+                if o.kind.name == "v":
+                    near = base + rng.choice((0, 0, 0, 1, 2, 4, 6, 7, 8)) & 31
+                    values[o.name] = near if near not in o.excludes else base
+                elif o.kind.register:
+                    values[o.name] = 11
+            one = encode.encode(row, values)
+            if _harmless(one):
+                vtype = rng.randrange(4) << 3 | rng.choice((0, 1, 2, 3, 5, 6, 7))
+                cases.append(Case(one, _MIDDLE, vtype, 0, 0, 0))
+    for first in range(0, len(cases), _CASES):
+        _compare(cases[first : first + _CASES], report, counts)
+    return counts
+
+
 def _compare(cases: list[Case], report: Report, counts: Counter[str]) -> None:
     """Run cases on both sides; note the differences and count the rest."""
     for case, theirs, ours in zip(cases, *_outcomes(cases), strict=True):
         quirk = _quirk(case, theirs, ours)
         if quirk:
             counts[f"left out: {quirk.name}"] += 1
+        elif not ours[0] and (reason := _reserved(case, decode.decode(case.word))):
+            report.failures.append(f"{case}: reserved ({reason}), but we execute it")
         elif _same(theirs, ours):
             counts[{0: "no trap", 4: "illegal", 5: "breakpoint", 7: "misaligned", 11: "no memory"}[ours[0]]] += 1
         else:
