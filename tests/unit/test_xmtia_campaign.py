@@ -31,7 +31,7 @@ def test_a_sample_of_the_campaign() -> None:
     report = xmtia.run(seed=1, size=2000, progress=lambda done, total: None)
     assert report.failures == []
     assert report.counts["cases"] == 2000 and report.counts["cases on the reference too"] >= 8
-    assert report.counts["wrong operands"] >= 190
+    assert report.counts["wrong operands"] > 2_500  # each wrong thing of each family of commands
 
 
 @pytest.mark.parametrize("number", range(0, len(CASES), 5))

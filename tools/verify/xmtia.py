@@ -9,16 +9,19 @@ alone and printed as its instructions: `--first N --size 1` repeats case N.
 from __future__ import annotations
 
 import argparse
+import random
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from mtia.isa import table
 from mtia.isa.chip import load_chip
 from mtia.tools.verify.common import Progress, Report
 from mtia.tools.verify.unit_programs import Outcome
 from mtia.tools.verify.xmtia_cases import Batch, Full
 from mtia.tools.verify.xmtia_commands import CASES
 from mtia.tools.verify.xmtia_pairs import PROGRAMS, difference
+from mtia.tools.verify.xmtia_simd import REDUCED
 from mtia.tools.verify.xmtia_traps import answer, trials
 
 __all__ = ["CHIPS", "SIZE", "add_arguments", "make", "on_both", "run"]
@@ -72,16 +75,30 @@ def run(seed: int, size: int, progress: Progress, first: int = 0) -> Report:
 
 
 def _refused(report: Report, seed: int, size: int) -> int:
-    """Try wrong operands, all or an even choice of them; returns how many."""
+    """Try wrong operands: all, or so many with each wrong thing of each family of commands; returns how many."""
     every = [(chip, *trial) for chip in CHIPS for trial in trials(load_chip(chip))]
-    step = max(len(every) // max(size, 1), 1)
-    chosen = every[seed % step :: step]
-    for chip, name, operands in chosen:
-        failure = answer(chip, name, operands)
+    random.Random(seed).shuffle(every)
+    first = {(family(name), str(operands)): number for number, (_, name, operands) in enumerate(every)}
+    needed = sorted(first.values())
+    others = sorted(set(range(len(every))).difference(needed))
+    chosen = needed + others[: max(size - len(needed), 0)]
+    for number in chosen:
+        failure = answer(*every[number])
         report.failures += [failure] if failure else []
         if len(report.failures) >= MOST:
             break
     return len(chosen)
+
+
+def family(name: str) -> str:
+    """What commands have in common that check their operands alike."""
+    row = table.find(name)
+    assert row is not None
+    short = name.removeprefix("xm.")
+    if short.startswith("se.") and short not in ("se.quant", "se.dequant", "se.sel", "se.iota", "se.mask"):
+        how = "reduction" if short[3:] in {by for by, _, _ in REDUCED} else short.rpartition(".")[0]
+        return f"{how} {short[3] if how == 'reduction' else len(row.elements)}"
+    return short
 
 
 def _batch(report: Report, counts: Counter[str], chip: str, seed: int, numbers: range) -> int:
