@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from mtia.tools.verify import mutations
-from mtia.tools.verify.mutants import KINDS, draw
+from mtia.tools.verify.mutants import ALONE, FAST, KINDS, RANGE, draw, population, unused
 
 HERE = Path(__file__).parent
 
@@ -30,3 +30,11 @@ def test_every_test_file_that_is_searched_exists() -> None:
     for names in mutations.TESTS.values():
         for name in names:
             assert (HERE / f"{name}.py").is_file(), name
+
+
+def test_every_rule_about_changes_that_are_not_made_is_needed() -> None:
+    assert unused() == []
+    counts = population()
+    assert min(counts[why] for why in (FAST, RANGE, ALONE)) > 100
+    left_out = counts.total() - counts["changes"] - counts["functions"]
+    assert left_out < counts["changes"] / 5

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from mtia.isa import elf, state
+from mtia.isa.encode import encode
+from mtia.isa.table import Instruction
+from mtia.runtime.machine.hart import HartTrap, Runner
+from mtia.runtime.machine.state import AT_ACCESS
 from mtia.tools.verify.riscv import each, execute, rows, shapes
+from mtia.tools.verify.riscv.program import TEXT, Code, executable, word
 
 needs_qemu = pytest.mark.skipif(execute.QEMU is None, reason="qemu-riscv64 is not installed")
 
@@ -26,11 +34,51 @@ def test_each_instruction_ends_as_on_qemu() -> None:
 
 def test_each_row_of_arithmetic_has_cases() -> None:
     """Every element width that a vector row has, in whole groups, masked, and from a later element where it may."""
-    import random
-
     texts = {case.text for case in each.Vectors(random.Random(1), False).cases()}
     for row in rows.rows_of("vector"):
         for width in (8, 16, 32, 64):
             if any(shapes.groups(row, width, e, (32, 64)) for e in (8, 16, 32, 64)):
                 own = [text for text in texts if text.startswith(f"{row.name} e{width},")]
                 assert len(own) >= 4 and any("masked" in text for text in own), (row.name, width)
+
+
+def asked(row: Instruction) -> tuple[int, int, int]:
+    """What an access of two elements at address 64 asks for: address, bytes and kind, from the row's name."""
+    name, how = row.name, shapes.memory(row) if shapes.is_vector(row) else None
+    if how is None:
+        size = {"b": 1, "h": 2, "w": 4, "d": 8}[name.split(".")[1] if "." in name else name.lstrip("fls")[0]]
+        if row.extension.name == "A":
+            return 64, size, state.RESERVE if name.startswith("lr") else state.AMO
+        return 64, size, state.WRITE if row.timing == "store" else state.READ
+    kind = state.WRITE if how.store else state.FIRST if how.first_fault else state.READ
+    width = 32 if how.way in ("ux", "ox") else how.width
+    size = {"r": 64 * how.fields, "m": 1}.get(how.way, how.fields * width // 8)
+    together = how.first_fault or (how.way == "" and how.fields == 1)
+    return 64, size * (2 if together else 1), kind
+
+
+def test_each_access_asks_for_its_bytes() -> None:
+    """Where local memory does not reach, the hart asks for the bytes of the access, to read, to write, or for both."""
+    checked = 0
+    for kind in ("memory", "atomic", "vmemory"):
+        for row in rows.rows_of(kind):
+            if row.size != 4 or row.name.startswith("sc."):  # which asks for nothing without a reservation
+                continue
+            values = {o.name: 11 if o.kind.name == "x" else 8 if o.kind.register else 0 for o in row.operands}
+            values |= {name: value for name, value in (("vm", 1), ("vs2", 16)) if name in values}
+            how = shapes.memory(row) if kind == "vmemory" else None
+            width = how.width if how is not None and how.width > 4 and how.way not in ("ux", "ox") else 32
+            code = Code()
+            code.add(word("addi", rd=11, rs1=0, imm=64))
+            code.add(word("vsetivli", rd=0, zimm=2, vsew=width.bit_length() - 4, vlmul=0, vta=0, vma=0))
+            code.add(encode(row, values))
+            runner = Runner(elf.read(executable([(TEXT, 5, bytes(code.data), 12)])), execute.chip(), keep=False)
+            if how is not None and how.first_fault:
+                assert runner._run(runner._hart, runner.program) & 255 == AT_ACCESS
+            else:
+                with pytest.raises(HartTrap):
+                    runner.run()
+            hart = runner.hart
+            assert (hart.want_addr, hart.want_size, hart.want_kind) == asked(row), row.name
+            checked += 1
+    assert checked > 400

@@ -227,3 +227,28 @@ def test_an_index_outside_the_source_traps() -> None:
     for wrong in (30, -1):
         index[1] = wrong
         assert run("mlu.gather", d, table, index) == Cause.INDEX
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64])
+def test_integer_reductions_of_nothing_but_limits(dtype: Any) -> None:
+    """Where every element is the least or the largest of its type, so is the extreme."""
+    for limit in (np.iinfo(dtype).min, np.iinfo(dtype).max):
+        a = np.full((3, 40), limit, dtype)
+        for name in ("max", "min", "maxn", "minn"):
+            for by, d in (("r", np.zeros((3, 1), dtype)), ("c", np.zeros((1, 40), dtype))):
+                assert run(f"se.{by}{name}", d, a) == 0
+                assert (d == limit).all(), (by, name)
+
+
+def test_a_column_reduction_of_as_many_rows_as_there_may_be() -> None:
+    a = np.ones((128, 3), np.float32)
+    d = np.zeros((1, 3), np.float32)
+    assert run("se.csum", d, a) == 0 and (d == 128).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 70_000), (70_000, 1), (2, 70_000)])
+def test_views_with_more_than_16_bits_of_rows_columns_or_stride(shape: tuple[int, int]) -> None:
+    a = np.arange(shape[0] * shape[1], dtype=np.uint64).astype(np.uint8).reshape(shape)
+    for name in ("mlu.copy", "se.cvt"):
+        d = np.zeros_like(a)
+        assert run(name, d, a) == 0 and (d == a).all()

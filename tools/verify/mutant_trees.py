@@ -30,6 +30,8 @@ PARAMETERS = {
     "s_size": 10, "d_width": 10, "s_width": 10, "d_code": 10, "how": 4, "a_count": 8, "b_count": 8, "rows": 31,
     "cols": 31, "dtype": 8, "rm": 3, "shift": 7,
 }  # fmt: skip
+# The same of what functions return.
+RESULTS = {"fields_of": 4, "size_of": 4, "rounding": 3, "rounded": 1}
 
 
 def parts(node: Any) -> Iterator[Any]:
@@ -152,6 +154,8 @@ class Bounds:
                 return self._variable(e.name, width)
             case t.Load():
                 return FIELDS.get(field_of(e.addr), width)
+            case t.Call():
+                return RESULTS.get(e.fn.name, width)
             case t.Convert(a=inner) if inner.type is boolean or inner.type.is_int:
                 found, source = self.bits(inner), inner.type
                 return found if isinstance(source, Scalar) and not (source.signed and found == source.width) else width
@@ -178,8 +182,8 @@ class Bounds:
                 return max(a, b) + 1
             case "mul":
                 return a + b
-            case "shl" if constant is not None:
-                return a + constant
+            case "shl" if b < 7:
+                return a + (constant if constant is not None else (1 << b) - 1)
             case "shr" if a < width or not kind.signed:
                 return a if constant is None else max(a - constant, 0)
             case "div" | "mod":

@@ -29,7 +29,9 @@ from mtia.isa.xmtia.engines import timings
 from mtia.runtime.machine import hart, hart_timing
 from mtia.tools.verify.mutant_trees import Bounds, parts, show
 
-__all__ = ["KINDS", "Mutant", "draw", "population", "reached", "roots"]
+__all__ = [
+    "ALONE", "FAST", "KINDS", "RANGE", "Mutant", "draw", "population", "reached", "roots", "unused",
+]  # fmt: skip
 
 _OTHER = {
     "add": "sub", "sub": "add", "mul": "add", "div": "mod", "mod": "div", "and": "or", "or": "and", "xor": "or",
@@ -47,6 +49,8 @@ _DIGITS = 48  # low bits of a wide constant of an approximation that are below i
 RANGE = "the bits in question are always zero"
 FAST = "the condition of a way that is only faster"
 APPROXIMATION = "a digit of an approximation below its error"
+NAN = "another NaN, where a NaN has no payload"
+OUTSIDE = "a loop beyond its buffer, with what the compiler has put there"
 ALONE = "shown in mutants.toml to change nothing"
 
 
@@ -174,10 +178,20 @@ def _constant(node: t.Const, above: Any, bounds: Bounds, function: Fn) -> Iterat
         for bit, new in others:
             if kind.low <= new <= kind.high:
                 unless = RANGE if bit >= seen else ""
+                if isinstance(above, t.For) and (new < value if node is above.start else new > value):
+                    unless = OUTSIDE
+                if isinstance(above, t.Bitcast) and _is_nan(above.type, value) and _is_nan(above.type, new):
+                    unless = NAN
                 if kind.width == 64 and function.file.endswith("functions.py") and bits and bit < _DIGITS:
                     unless = APPROXIMATION
                 text = f"{value:#x} → {new:#x}"
                 yield Change("constant", text, partial(setattr, node, "value", new), unless)
+
+
+def _is_nan(kind: Any, bits: int) -> bool:
+    """Whether bits are a NaN of a floating-point type."""
+    infinity = {"f16": 0x7C00, "bf16": 0x7F80, "f32": 0x7F80_0000, "f64": 0x7FF0_0000_0000_0000}.get(kind.name)
+    return infinity is not None and bits & (1 << kind.width - 1) - 1 > infinity
 
 
 def _flipped(kind: Scalar) -> Scalar:
@@ -186,7 +200,7 @@ def _flipped(kind: Scalar) -> Scalar:
     return found
 
 
-def _signs(node: Any, put: Put, bounds: Bounds) -> Iterator[Change]:
+def _signs(node: Any, put: Put, above: Any, bounds: Bounds) -> Iterator[Change]:
     """Take an integer with the other sign, or with half of its bits."""
     kind = node.a.type
     if not kind.is_int:
@@ -211,6 +225,8 @@ def _signs(node: Any, put: Put, bounds: Bounds) -> Iterator[Change]:
             put(changed or t.Convert(kind, t.Binary(other, node.op, a, b)))
 
         most = used if node.op == "shr" else max(used, bounds.bits(node.b))
+        if node.op == "shr" and isinstance(above, t.Binary) and above.op == "and" and above.a is node:
+            most = bounds.bits(above.b) + (node.b.value if isinstance(node.b, t.Const) else kind.width - 1) - 1
         yield Change("sign", f"{node.op} of {kind} as {other}", apply, RANGE if most < kind.width else "")
 
 
@@ -224,7 +240,7 @@ def _changes(node: Any, put: Put, above: Any, bounds: Bounds, function: Fn) -> I
             if not (node.type.is_float and node.op in ("div", "mod")):
                 yield Change(kind, f"{node.op} → {other}", lambda: setattr(node, "op", other))
     if isinstance(node, (t.Binary, t.Compare, t.Convert)):
-        yield from _signs(node, put, bounds)
+        yield from _signs(node, put, above, bounds)
     if isinstance(node, t.Choose):
         swapped = t.Choose(node.type, node.cond, node.b, node.a, node.lazy)
         yield Change("mask", "choice swapped", lambda: put(swapped))
@@ -251,6 +267,7 @@ def _rule(kind: str, where: str, expression: str, change: str = "") -> dict[str,
     for rule in _rules(kind):
         if fnmatchcase(where, rule["where"]) and fnmatchcase(expression, rule["expression"]):
             if fnmatchcase(change, rule.get("change", "*")):
+                rule["used"] = True
                 return rule
     return None
 
@@ -266,16 +283,19 @@ def _sites(function: Fn) -> tuple[Change, ...]:
         if isinstance(node, Fn) or not (isinstance(node, list) or is_dataclass(node)):
             continue
         text = show(node)
-        for change in _changes(node, put, above, bounds, function):
-            why = unless or change.unless or (ALONE if _rule("same", where, text, change.text) else "")
-            what = f"{where}: `{_short(show(above) if isinstance(node, t.Const) else text)}`: {change.text}"
-            found.append(Change(_kind_of(function, change.kind), what, change.apply, why))
-        fast = _rule("fast", where, text) if getattr(node, "type", None) is boolean and not unless else None
+        guard = isinstance(node, t.Assign) or getattr(node, "type", None) is boolean
+        fast = _rule("fast", where, text) if guard and not unless else None
         if fast is not None:
             unless = FAST
-            if "always" in fast:
+            if "always" in fast and not isinstance(node, t.Assign):
                 what = f"{where}: `{_short(text)}`: always {fast['always']}"
                 found.append(Change("mask", what, partial(put, t.Const(boolean, fast["always"]))))
+        for change in _changes(node, put, above, bounds, function):
+            why = unless or change.unless or (ALONE if _rule("same", where, text, change.text) else "")
+            if not why and isinstance(node, t.Const) and _rule("same", where, show(above), change.text):
+                why = ALONE
+            what = f"{where}: `{_short(show(above) if isinstance(node, t.Const) else text)}`: {change.text}"
+            found.append(Change(_kind_of(function, change.kind), what, change.apply, why))
         around = above if isinstance(node, list) else node
         queue.extend((to, part, around, unless) for to, part in _children(node))
     return tuple(found)
@@ -287,6 +307,17 @@ def _nowhere(part: Any) -> None:
 
 def _short(text: str) -> str:
     return text if len(text) <= 100 else f"{text[:97]}…"
+
+
+def unused() -> list[str]:
+    """Rules of `mutants.toml` that speak of no place: "where: expression"."""
+    for functions in roots().values():
+        for function in functions.values():
+            for one in reached(function).values():
+                if _of_table(one):
+                    _sites(one)
+    rules = (rule for kind in ("fast", "same") for rule in _rules(kind))
+    return [f"{rule['where']}: {rule['expression']}" for rule in rules if not rule.get("used")]
 
 
 def population() -> Counter[str]:

@@ -35,7 +35,8 @@ CASES = 1200  # of one executable
 POOL = 4096  # bytes of elements of one kind for one round of a vector case
 KINDS = ("i8", "i16", "i32", "i64", "f32", "f64")
 SCALARS = 32  # words of each kind after the pools
-ROUND = len(KINDS) * (POOL + 8 * SCALARS) + 1024  # and random bytes for masks
+OFFSETS = len(KINDS) * (POOL + 8 * SCALARS)  # of indexed accesses, and the memory that they reach
+ROUND = OFFSETS + 1024 + 1024  # and random bytes for masks
 GROUP = 8 * VLENB
 # Registers of a case: destination and sources; the rest belongs to the loop.
 PLACES = {"vd": 8, "vs3": 8, "vs2": 16, "vs1": 24}
@@ -87,7 +88,11 @@ def _round(rng: Any) -> bytes:
         found += make(rng, 8 * POOL // width, width).astype(f"u{width // 8}").tobytes()
     for kind in KINDS:
         found += _scalars(rng, kind, SCALARS).astype(np.uint64).tobytes()
-    return bytes(found) + bytes(rng.bytes(1024))
+    # Offsets of 8, 16 and 32 bits, each with its highest bit; then the memory.
+    for width in (8, 16, 32):
+        offsets = rng.choice(24, 64 * 8 // width, replace=True).astype(np.uint64) * 4 + np.uint64(1 << width - 1)
+        found += offsets.astype(f"u{width // 8}").tobytes()
+    return bytes(found) + bytes(rng.bytes(ROUND - len(found)))
 
 
 def _at(offset: int) -> list[int]:
@@ -136,6 +141,27 @@ class Vectors:
                     eighths = self.rng.choice(list(legal))
                     yield self.case(row, width, eighths, legal[eighths], masked, late)
 
+    def indexed(self) -> Iterator[Case]:
+        """Indexed accesses whose offsets have their highest bit set: they are unsigned."""
+        for width in (8, 16, 32):
+            for row in rows_of("vmemory"):
+                how = shapes.memory(row)
+                made = shapes.groups(row, width, 8, FLOATS)
+                if how is not None and how.way in ("ux", "ox") and how.width < 64 and made is not None:
+                    yield self.access(row, width, how)
+
+    def access(self, row: Instruction, width: int, how: shapes.Memory) -> Case:
+        """One indexed access of elements of `width` within the pool of the index's integers."""
+        data = "vs3" if how.store else "vd"
+        words = [*_at(POOL * KINDS.index("i16")), word("vl8re8.v", vd=8, rs1=TEMPORARY)]
+        words += [*_at(OFFSETS + 64 * (how.width.bit_length() - 4)), word("vl1re8.v", vd=16, rs1=TEMPORARY)]
+        words += [*_at(OFFSETS + 256), word("addi", rd=11, rs1=0, imm=1)]
+        words += [word("slli", rd=11, rs1=11, shamt=how.width - 1), word("sub", rd=11, rs1=TEMPORARY, rs2=11)]
+        words.append(word("vsetivli", rd=0, zimm=4, vsew=width.bit_length() - 4, vlmul=0, vta=0, vma=0))
+        words.append(encode.encode(row, {data: 8, "vs2": 16, "rs1": 11, "vm": 1}))
+        words += [word("vl4re8.v", vd=8, rs1=TEMPORARY)] if how.store else []
+        return Case(f"{row.name} e{width}, high offsets", words, HEAD + 8 * VLENB, 0, [*_results(8, self.flags)])
+
     def case(
         self, row: Instruction, width: int, eighths: int, made: Sequence[shapes.Group], masked: bool = False,
         late: bool = False, whole: bool = False,
@@ -180,7 +206,8 @@ class Vectors:
             words.append(word("fcvt.s.l", fd=31, rs1=0, rm=7))
             close = 2
         words.append(encode.encode(row, values))
-        registers = max((group.count for group in made if group.written), default=0)
+        # The group and as many registers behind it, which nothing may change.
+        registers = min(2 * max((group.count for group in made if group.written), default=0), 8)
         what = f"e{width}, LMUL {eighths}/8, vl {length}, vstart {start}, frm {mode}, {'masked' if masked else 'all'}"
         return Case(f"{row.name} {what}", words, HEAD + registers * VLENB, close, [*_results(registers, self.flags)])
 
@@ -325,6 +352,8 @@ def run(seed: int, progress: Progress) -> Report:
         )
         for cases, operands in made:
             every = list(cases())
+            if operands is rounds and not flags:
+                every += Vectors(rng, flags).indexed()
             parts += [(every[at : at + CASES], operands) for at in range(0, len(every), CASES)]
     for number, (some, operands) in enumerate(parts):
         report.failures += _differences(some, operands, report)

@@ -112,7 +112,7 @@ def each_register(report: Report, seed: int) -> Counter[str]:
                     near = base + rng.choice((0, 0, 0, 1, 2, 4, 6, 7, 8)) & 31
                     values[o.name] = near if near not in o.excludes else base
                 elif o.kind.register:
-                    values[o.name] = 11
+                    values[o.name] = 11 if found else base + rng.randrange(8) & 31
             one = encode.encode(row, values)
             if _harmless(one):
                 vtype = rng.randrange(4) << 3 | rng.choice((0, 1, 2, 3, 5, 6, 7))
