@@ -36,5 +36,4 @@ def test_every_rule_about_changes_that_are_not_made_is_needed() -> None:
     assert unused() == []
     counts = population()
     assert min(counts[why] for why in (FAST, RANGE, ALONE)) > 100
-    left_out = counts.total() - counts["changes"] - counts["functions"]
-    assert left_out < counts["changes"] / 5
+    assert counts["changes"] > 0.8 * (counts.total() - counts["functions"])
