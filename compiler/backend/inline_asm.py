@@ -24,6 +24,7 @@ _WORD = 8
 _IN_REGISTERS = 8  # arguments; and results up to:
 _RETURNED = 2
 _LOADS = {16: "flh", 32: "flw", 64: "fld"}
+_WHOLE = {16: "lhu", 32: "lwu", 64: "ld"}  # a float's bits into an integer register
 _STORES = {16: "fsh", 32: "fsw", 64: "fsd"}
 
 
@@ -124,7 +125,8 @@ def _function(
         lines.append(f"ld t0, {argument(0)}")
     for number in range(len(outputs)):
         target = "t1" if in_memory else f"a{number}"
-        lines.append(f"ld {target}, {results_at + number * _WORD}(sp)")
+        load = _WHOLE[widths[number]] if constraints.outputs[number] == "f" else "ld"
+        lines.append(f"{load} {target}, {results_at + number * _WORD}(sp)")
         if in_memory:
             lines.append(f"sd t1, {number * _WORD}(t0)")
     return [*lines, f"addi sp, sp, {frame}", "ret"]

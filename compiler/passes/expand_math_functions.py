@@ -8,10 +8,11 @@ reduced range; the one interpolation says what it interpolates.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mtia.dialects.mlir import arith, ir, vector
+from mtia.dialects.mlir import arith, ir, scf, vector
 from mtia.dialects.mlir import math as ops
 
 __all__ = ["FUNCTIONS", "Builder"]
@@ -24,6 +25,7 @@ HALF_PI_LOW = 6.123233995736766e-17  # pi/2 - HALF_PI
 SQRT_HALF = math.sqrt(0.5)
 EXP_LOW, EXP_HIGH = -746.0, 710.0  # below exp underflows to 0, above it overflows
 MANTISSA_BITS, BIAS = 52, 1023
+QUOTIENT_BITS = 51  # of one step of a remainder
 ERFC_SCALE = 3.75
 # Chebyshev coefficients, from interpolation in 40 digits, of erfc(x) exp(x²) (x + 3.75) over t = (x - 3.75)/(x + 3.75)
 ERFC = (
@@ -109,6 +111,16 @@ class Builder:
     def select(self, condition: Any, a: Any, b: Any) -> Any:
         """condition ? a : b."""
         return arith.select(condition, a, b)
+
+    def repeat(self, count: Any, start: Any, step: Callable[[Any], Any]) -> Any:
+        """What `step` makes of a value, repeated as often as the largest of the i64 counts says."""
+        i64, index = ir.IntegerType.get_signless(64), ir.IndexType.get()
+        most = count if self.shape is None else vector.reduction(i64, vector.CombiningKind.MAXSI, count)
+        bounds = [arith.constant(index, 0), arith.index_cast(index, most), arith.constant(index, 1)]
+        loop = scf.ForOp(*bounds, [start])
+        with ir.InsertionPoint(loop.body):
+            scf.YieldOp([step(loop.inner_iter_args[0])])
+        return loop.results[0]
 
     def unless_nan(self, x: Any, result: Any) -> Any:
         """The result, or x where x is NaN."""
@@ -320,7 +332,10 @@ def erfc(b: Builder, x: Any) -> Any:
     bounded = _clamp(b, size, 0.0, 28.0)
     above = arith.addf(bounded, b.constant(ERFC_SCALE))
     t = arith.divf(arith.subf(bounded, b.constant(ERFC_SCALE)), above)
-    decay = exp(b, arith.negf(arith.mulf(bounded, bounded)))
+    square = arith.mulf(bounded, bounded)
+    lost = ops.fma(bounded, bounded, arith.negf(square))  # of the square by its rounding
+    decay = exp(b, arith.negf(square))
+    decay = ops.fma(arith.negf(lost), decay, decay)
     tail = arith.mulf(decay, arith.divf(b.chebyshev(t, ERFC), above))
     return b.unless_nan(x, b.select(b.less(x, b.constant(0.0)), arith.subf(b.constant(2.0), tail), tail))
 
@@ -362,14 +377,36 @@ def powf(b: Builder, x: Any, y: Any) -> Any:
 
 
 def remainder(b: Builder, x: Any, y: Any) -> Any:
-    """C's fmod; exact while the quotient has at most 53 bits."""
+    """C's fmod, exact: as often as the largest quotient needs, less a multiple of y · 2**n below 2**53 times that."""
     size, by = ops.absf(x), ops.absf(y)
+    least = _exponent(b, by)
+    count = arith.addi(arith.divui(_shift(b, size, least), b.integer(QUOTIENT_BITS)), b.integer(2))
+    rest = b.repeat(count, size, lambda rest: _reduced(b, rest, b.scale(by, _shift(b, rest, least))))
+    rest = b.select(b.equal(by, b.constant(math.inf)), arith.addf(size, arith.subf(size, size)), rest)
+    undefined = arith.ori(b.equal(size, b.constant(math.inf)), b.equal(by, b.constant(0.0)))
+    rest = b.select(undefined, b.constant(math.nan), rest)
+    return b.unless_nan(y, b.unless_nan(x, ops.copysign(rest, x)))
+
+
+def _reduced(b: Builder, size: Any, by: Any) -> Any:
+    """A positive number less the largest multiple of another that it holds, for a quotient below 2**53."""
     rest = ops.fma(arith.negf(ops.trunc(arith.divf(size, by))), by, size)
     rest = b.select(b.less(rest, b.constant(0.0)), arith.addf(rest, by), rest)
-    rest = b.select(b.less(rest, by), rest, arith.subf(rest, by))
-    infinite = b.equal(by, b.constant(math.inf))
-    rest = b.select(infinite, arith.addf(size, arith.subf(size, size)), rest)
-    return b.unless_nan(y, ops.copysign(rest, x))
+    return b.select(b.less(rest, by), rest, arith.subf(rest, by))
+
+
+def _shift(b: Builder, size: Any, least: Any) -> Any:
+    """How many powers of two the quotient of a number and one with exponent `least` is above QUOTIENT_BITS bits."""
+    above = arith.subi(arith.subi(_exponent(b, size), least), b.integer(QUOTIENT_BITS))
+    return arith.maxsi(above, b.integer(0))
+
+
+def _exponent(b: Builder, size: Any) -> Any:
+    """The exponent of a positive number, a subnormal one too."""
+    tiny = b.less(size, b.constant(sys.float_info.min))
+    raised = b.select(tiny, arith.mulf(size, b.constant(math.ldexp(1.0, MANTISSA_BITS))), size)
+    biased = arith.shrui(arith.bitcast(b.i64, raised), b.integer(MANTISSA_BITS))
+    return arith.subi(biased, b.select(tiny, b.integer(BIAS + MANTISSA_BITS), b.integer(BIAS)))
 
 
 FUNCTIONS: dict[str, Function] = {
