@@ -16,6 +16,7 @@ from mtia.dialects.mlir import ext, ir
 __all__ = [
     "ACCUMULATORS",
     "BINARY_KINDS",
+    "EIGHT_BIT_FLOATS",
     "GLOBAL",
     "LOCAL",
     "MTIA",
@@ -36,9 +37,10 @@ TERNARY_KINDS = frozenset("fma sel clamp".split())
 REDUCE_KINDS = frozenset("rsum rmax rmin rmaxn rminn csum cmax cmin cmaxn cminn".split())
 PREDICATES = frozenset("lt le eq ne gt ge".split())
 
-SE_TYPES = frozenset("f16 bf16 f32 i1 i8 i16 i32".split())
+EIGHT_BIT_FLOATS = frozenset("f8E4M3FN f8E5M2".split())  # on the chips that have them
+SE_TYPES = frozenset("f16 bf16 f32 i1 i8 i16 i32".split()) | EIGHT_BIT_FLOATS
 FLOATS = frozenset("f16 bf16 f32".split())
-MATRIX_TYPES = {("f16", "f32"), ("bf16", "f32"), ("i8", "i32")}
+MATRIX_TYPES = {("f16", "f32"), ("bf16", "f32"), ("f32", "f32"), ("i8", "i32")}
 COLUMN_ROWS = 128
 MAX_DMA_RANK = 4
 
@@ -279,7 +281,10 @@ class Prefetch(MTIA.Operation, name="prefetch"):
 
 
 class Matmul(MTIA.Operation, name="matmul"):
-    """acc[m, n] (+)= sum over k of a[m, k] * b[k, n], k ascending, on the dot-product engine; `zero` starts from 0."""
+    """acc[m, n] (+)= sum over k of a[m, k] * b[k, n], k ascending, on the dot-product engine; `zero` starts from 0.
+
+    Factors of type f32 are rounded to tf32.
+    """
 
     a: ext.Operand[Any]
     b: ext.Operand[Any]
@@ -297,11 +302,14 @@ class Matmul(MTIA.Operation, name="matmul"):
         (m, k), (k2, n) = a.type.shape, b.type.shape
         if k != k2 or list(acc.type.shape) != [m, n]:
             return _fail(self, f"shapes do not match: {m}x{k} times {k2}x{n}")
-        if a.type.element_type != b.type.element_type or (_element(a), _element(acc)) not in MATRIX_TYPES:
+        kinds = (_element(a), _element(b), _element(acc))
+        if {*kinds[:2]} <= EIGHT_BIT_FLOATS and kinds[2] == "f32":
+            return True
+        if kinds[0] != kinds[1] or kinds[1:] not in MATRIX_TYPES:
             return _fail(
                 self,
-                f"multiplies {_element(a)} by {_element(b)} into {_element(acc)}; the dot-product engine has "
-                "f16 and bf16 into f32, and i8 into i32",
+                f"multiplies {kinds[0]} by {kinds[1]} into {kinds[2]}; the dot-product engine has 8-bit floats, f16, "
+                "bf16 and f32 rounded to tf32 into f32, and i8 into i32",
             )
         return True
 
@@ -424,7 +432,8 @@ class Fill(MTIA.Operation, name="fill"):
 def _check_move(op: Any, source: Any, destination: Any, spaces: Sequence[int] = (LOCAL, ACCUMULATORS)) -> bool:
     if not (_is_memref(source) and _is_memref(destination)):
         return _fail(op, "moves between memrefs")
-    if source.type.element_type != destination.type.element_type:
+    kinds = (source.type.element_type, destination.type.element_type)
+    if kinds[0] != kinds[1] and getattr(kinds[0], "width", None) != getattr(kinds[1], "width", None):
         return _fail(op, "cannot convert types; the memory layout unit moves bits")
     return _check_tiles(op, [source], spaces) and _check_tiles(op, [destination])
 

@@ -29,6 +29,7 @@ __all__ = [
     "loops",
     "permuted",
     "projection",
+    "reassociation",
     "tensor_of",
     "tensor_type",
 ]
@@ -115,18 +116,19 @@ def broadcast(source: Any, shape: Sequence[int], dims: Sequence[int]) -> Any:
 def expand(source: Any, shape: Sequence[int], groups: Sequence[Sequence[int]]) -> Any:
     """`source` with its dimension k split into the dimensions groups[k] of `shape`."""
     type_ = tensor_type(shape, source.type.element_type)
-    return tensor.ExpandShapeOp(type_, source, _groups(groups), [], list(shape)).result
+    return tensor.ExpandShapeOp(type_, source, reassociation(groups), [], list(shape)).result
 
 
 def collapse(source: Any, shape: Sequence[int], groups: Sequence[Sequence[int]]) -> Any:
     """`source` with its dimensions groups[k] merged into dimension k of `shape`."""
     type_ = tensor_type(shape, source.type.element_type)
-    return tensor.CollapseShapeOp(type_, source, _groups(groups)).result
+    return tensor.CollapseShapeOp(type_, source, reassociation(groups)).result
 
 
-def _groups(groups: Sequence[Sequence[int]]) -> Any:
+def reassociation(dims: Sequence[Sequence[int]]) -> Any:
+    """Which dimensions each dimension of a reshape is split into or made of, as an attribute."""
     i64 = ir.IntegerType.get_signless(64)
-    return ir.ArrayAttr.get([ir.ArrayAttr.get([ir.IntegerAttr.get(i64, axis) for axis in group]) for group in groups])
+    return ir.ArrayAttr.get([ir.ArrayAttr.get([ir.IntegerAttr.get(i64, axis) for axis in group]) for group in dims])
 
 
 def extract(source: Any, indices: Sequence[Any]) -> Any:
@@ -174,7 +176,7 @@ def column(buffer: Any) -> Any:
     """A local vector as a matrix of one column."""
     shape = [buffer.type.shape[0], 1]
     type_ = buffer_type(shape, buffer.type.element_type)
-    return memref.ExpandShapeOp(type_, buffer, _groups([[0, 1]]), [], shape).result
+    return memref.ExpandShapeOp(type_, buffer, reassociation([[0, 1]]), [], shape).result
 
 
 def permuted(buffer: Any, order: Sequence[int]) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers
 from mtia.compiler.passes.convert_tt_to_linalg_dots import multiply
-from mtia.dialects.mlir import arith, ir, memref, tensor
+from mtia.dialects.mlir import arith, ir, memref
 
 __all__: list[str] = []
 
@@ -28,14 +28,20 @@ E4M3_HALF = 0x30  # 0.5 as e4m3
 def _dot_scaled(c: Converter, op: Any) -> None:
     formats = [ir.StringAttr(op.attributes[name]).value for name in ("lhs", "rhs")]
     element = _common_type(formats)
-    acc = c.tensor(op.c)
-    left = Side(
-        c.tensor(op.a), _factors(c, op.a_scale), formats[0] == "e2m1", _k_packed(op, "lhs_k_pack"), is_left=True
-    )
-    right = Side(
-        c.tensor(op.b), _factors(c, op.b_scale), formats[1] == "e2m1", _k_packed(op, "rhs_k_pack"), is_left=False
-    )
-    c.set(op.result, multiply(left.widened(element), right.widened(element), acc))
+    sides = []
+    for name, elements, factors, format_ in zip(
+        ("lhs", "rhs"), (op.a, op.b), (op.a_scale, op.b_scale), formats, strict=True
+    ):
+        tensor = c.tensor(elements)
+        if factors is None and tensor.type.element_type == element:
+            sides.append(tensor)
+            continue
+        is_packed = format_ == "e2m1"
+        along_k = _flag(op, f"{name}_k_pack")
+        sides.append(
+            Side(build.buffer_of(tensor), _factors(c, factors), is_packed, along_k, name == "lhs").widened(element)
+        )
+    c.set(op.result, multiply(*sides, c.tensor(op.c)))
 
 
 def _common_type(formats: Sequence[str]) -> Any:
@@ -44,7 +50,8 @@ def _common_type(formats: Sequence[str]) -> Any:
     return ir.F32Type.get() if "bf16" in formats else ir.F16Type.get()
 
 
-def _k_packed(op: Any, name: str) -> bool:
+def _flag(op: Any, name: str) -> bool:
+    """An attribute that Triton leaves out where it is true."""
     return name not in op.attributes or bool(ir.BoolAttr(op.attributes[name]).value)
 
 
@@ -52,7 +59,7 @@ def _factors(c: Converter, value: Any) -> Any:
     """The factors as f32: e8m0 codes are exponents of f32, e4m3 ones are widened."""
     if value is None:
         return None
-    source = c.tensor(value)
+    source = build.buffer_of(c.tensor(value))
     body = _from_e8m0 if isinstance(source.type.element_type, ir.IntegerType) else _extend
     return _apart(source, ir.F32Type.get(), body)
 
@@ -76,7 +83,10 @@ def _from_e8m0(code: Any) -> Any:
 
 @dataclass(frozen=True)
 class Side:
-    """One factor of the product: elements (batch, m, k) or (batch, k, n), factors (batch, m or n, k / group)."""
+    """One factor of the product: elements (batch, m, k) or (batch, k, n), factors (batch, m or n, k / group).
+
+    Both are buffers: on tensors, what widens the elements would be fused with the product.
+    """
 
     elements: Any
     factors: Any
@@ -85,24 +95,21 @@ class Side:
     is_left: bool
 
     def widened(self, element: Any) -> Any:
-        """The elements times their factors, in another type."""
-        if not self.packed:
-            return self._whole(element)
-        dim = self._packed_dim
+        """A tensor of the elements times their factors, in another type."""
         shape = list(self.elements.type.shape)
-        shape[dim] *= 2
-        out = build.empty(shape, element)
+        if self.packed:
+            shape[self._packed_dim] *= 2
+        out = memref.AllocOp(build.buffer_type(shape, element), [], []).result
+        if not self.packed:
+            self._write(out)
+            return build.tensor_of(out)
         for place in range(2):
-            sizes = list(self.elements.type.shape)
-            offsets, strides = [0] * len(shape), [1] * len(shape)
-            offsets[dim], strides[dim] = place, 2
-            half = replace(self, elements=_unpack(self.elements, place), factors=self._factors_of(place), packed=False)
-            piece = tensor.ExtractSliceOp(
-                build.tensor_type(sizes, element), out, [], [], [], offsets, sizes, strides
-            ).result
-            made = half._whole(element, piece)
-            out = tensor.InsertSliceOp(made, out, [], [], [], offsets, sizes, strides).result
-        return out
+            elements, factors = _unpack(self.elements, place), self.factors
+            if factors is not None and not self.along_k:
+                factors = _every_second(factors, len(shape) - 2, place)
+            half = replace(self, elements=elements, factors=factors, packed=False)
+            half._write(_every_second(out, self._packed_dim, place))
+        return build.tensor_of(out)
 
     @property
     def _k(self) -> int:
@@ -114,60 +121,66 @@ class Side:
         other = len(self.elements.type.shape) - (2 if self.is_left else 1)
         return self._k if self.along_k else other
 
-    def _factors_of(self, place: int) -> Any:
-        """The factors of the elements in the low (0) or high bits: all, unless packing is along their rows."""
-        if self.factors is None or self.along_k:
-            return self.factors
-        shape = list(self.factors.type.shape)
-        rows = len(shape) - 2
-        sizes = [size // 2 if dim == rows else size for dim, size in enumerate(shape)]
-        offsets, strides = [0] * len(shape), [1] * len(shape)
-        offsets[rows], strides[rows] = place, 2
-        type_ = build.tensor_type(sizes, self.factors.type.element_type)
-        return tensor.ExtractSliceOp(type_, self.factors, [], [], [], offsets, sizes, strides).result
-
-    def _whole(self, element: Any, out: Any = None) -> Any:
-        """Elements of at least a byte each, widened into `out` (a new tensor if absent)."""
-        source = self.elements
+    def _write(self, out: Any) -> None:
+        """Elements of at least a byte each, widened into `out`."""
+        element, source, k = out.type.element_type, self.elements, self._k
         if self.factors is None:
-            if source.type.element_type == element and out is None:
-                return source
             same = build.identity_map(len(source.type.shape))
-            target = build.empty(source.type.shape, element) if out is None else out
-            return build.generic([source], [target], [same, same], lambda x, _: [_convert(x, element)])[0]
-        shape, k = list(source.type.shape), self._k
+            build.generic([source], [out], [same, same], lambda x, _: [_convert(x, element)])
+            return
         groups = self.factors.type.shape[-1]
-        split = [*shape[:k], groups, shape[k] // groups, *shape[k + 1 :]]
-        places = [[dim + (dim > k)] if dim != k else [k, k + 1] for dim in range(len(shape))]
-        target = build.empty(split, element) if out is None else build.expand(out, split, places)
-        made = self._multiply(build.expand(source, split, places), target, element)
-        return build.collapse(made, shape, places)
-
-    def _multiply(self, source: Any, target: Any, element: Any) -> Any:
-        """Elements (…, groups, group, …) times their factors; a group is the same for a whole inner tile."""
-        rank, k = len(source.type.shape), self._k
-        # dimensions of the factors, as dimensions of the elements; the group comes before the rows it is the same for
-        dims = [*range(rank - 3), rank - 3, k] if self.is_left else [*range(rank - 3), rank - 1, k]
-        order = sorted(range(rank), key=lambda dim: (dim >= rank - 3, dim != k, dim))
-        if not self.is_left:
-            order = list(range(rank))
-        loops = {dim: position for position, dim in enumerate(order)}
-        whole = build.projection(rank, [loops[dim] for dim in range(rank)])
-        some = build.projection(rank, [loops[dim] for dim in dims])
+        source, out = _split(source, k, groups), _split(out, k, groups)
+        rank = len(source.type.shape)
+        # Loops are the elements' dimensions in the order that makes a group the outer one of a tile: a tile is
+        # (rows, places in the group) or (places, columns), and a factor is the same along one of the two.
+        order = [*range(rank - 3), rank - 2, rank - 3, rank - 1] if self.is_left else list(range(rank))
+        rows = rank - 3 if self.is_left else rank - 1
+        whole = build.projection(rank, [order.index(dim) for dim in range(rank)])
+        some = build.projection(rank, [order.index(dim) for dim in (*range(rank - 3), rows, k)])
 
         def body(x: Any, factor: Any, _: Any) -> list[Any]:
             return [_convert(arith.mulf(_convert(x, ir.F32Type.get()), factor), element)]
 
-        return build.generic([source, self.factors], [target], [whole, some, whole], body)[0]
+        build.generic([source, self.factors], [out], [whole, some, whole], body)
+
+
+def _split(buffer: Any, dim: int, parts: int) -> Any:
+    """A view of a buffer whose dimension `dim` is two: parts, and places in a part."""
+    shape = list(buffer.type.shape)
+    strides, offset = buffer.type.get_strides_and_offset()
+    size = shape[dim] // parts
+    groups = [[at + (at > dim)] if at != dim else [dim, dim + 1] for at in range(len(shape))]
+    sizes = [*shape[:dim], parts, size, *shape[dim + 1 :]]
+    strides = [*strides[:dim], strides[dim] * size, *strides[dim:]]
+    layout = ir.StridedLayoutAttr.get(offset, strides)
+    plain = ir.MemRefType.get(sizes, buffer.type.element_type)
+    kind = ir.MemRefType.get(sizes, buffer.type.element_type, layout=layout)
+    if plain.get_strides_and_offset() == (strides, offset):
+        kind = plain
+    return memref.ExpandShapeOp(kind, buffer, build.reassociation(groups), [], sizes).result
+
+
+def _every_second(buffer: Any, dim: int, place: int) -> Any:
+    """A view of the even (0) or odd (1) places of a buffer along a dimension."""
+    shape = list(buffer.type.shape)
+    strides, _ = buffer.type.get_strides_and_offset()
+    offsets = [place if at == dim else 0 for at in range(len(shape))]
+    sizes = [size // 2 if at == dim else size for at, size in enumerate(shape)]
+    steps = [2 if at == dim else 1 for at in range(len(shape))]
+    layout = ir.StridedLayoutAttr.get(
+        place * strides[dim], [stride * step for stride, step in zip(strides, steps, strict=True)]
+    )
+    kind = ir.MemRefType.get(sizes, buffer.type.element_type, layout=layout)
+    return memref.SubViewOp(kind, buffer, [], [], [], offsets, sizes, steps).result
 
 
 def _apart(source: Any, element: Any, body: Callable[[Any], Any]) -> Any:
-    """`body` of every element, not fused with what uses it: it is for the hart, what follows for the SIMD engine."""
+    """A new buffer with `body` of every element of a buffer."""
     shape = list(source.type.shape)
-    buffer = memref.AllocOp(build.buffer_type(shape, element), [], []).result
+    out = memref.AllocOp(build.buffer_type(shape, element), [], []).result
     same = build.identity_map(len(shape))
-    build.generic([build.buffer_of(source)], [buffer], [same, same], lambda x, _: [body(x)])
-    return build.tensor_of(buffer)
+    build.generic([source], [out], [same, same], lambda x, _: [body(x)])
+    return out
 
 
 def _convert(x: Any, element: Any) -> Any:

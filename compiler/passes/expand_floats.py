@@ -1,7 +1,8 @@
 """`expand-floats`: what the hart has no instruction for in narrow floats becomes integer arithmetic.
 
-That is every operation on 8-bit floats, rounding toward zero, and f64 to bf16 in one rounding. A value that is too
-large for an 8-bit float becomes its largest finite one, infinities too, as on the SIMD engine.
+That is every operation on 8-bit floats, rounding toward zero, and f64 to bf16 in one rounding; arithmetic on bf16 is
+done in f32. A value that is too large for an 8-bit float becomes its largest finite one, infinities too, as on the SIMD
+engine.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def _needs_expansion(operation: Any) -> bool:
     kinds = [_element(value.type) for value in (*operation.operands, *operation.results)]
     if any(is_narrow(kind) for kind in kinds):
         return True
-    return operation.name == "arith.truncf" and (_rounds_to_zero(operation) or _skips_f32(*kinds))
+    if operation.name == "arith.truncf":
+        return _rounds_to_zero(operation) or _skips_f32(*kinds)
+    return operation.name != "arith.extf" and any(isinstance(kind, ir.BF16Type) for kind in kinds)
 
 
 def _skips_f32(source: Any, target: Any) -> bool:
@@ -69,18 +72,25 @@ def _expand(operation: Any) -> Any:
 
 
 def _in_f32(values: Values, operation: Any) -> Any:
-    """Arithmetic on 8-bit floats: in f32, rounded once at the end."""
+    """Arithmetic on 8-bit floats and bf16: in f32, rounded at the end of every operation."""
     f32 = values.type(ir.F32Type.get())
-    operands = [_widen(values, x, f32) if is_narrow(_element(x.type)) else x for x in operation.operands]
+    operands = [_widen(values, x, f32) if _is_short(_element(x.type)) else x for x in operation.operands]
     kind = operation.results[0].type
-    narrow = is_narrow(_element(kind))
+    narrow = _is_short(_element(kind))
     attributes = {name: operation.attributes[name] for name in operation.attributes}
     made = ir.Operation.create(operation.name, [f32 if narrow else kind], operands, attributes).results[0]
     return _narrow(values, made, kind, to_zero=False) if narrow else made
 
 
+def _is_short(element: Any) -> bool:
+    """Whether a type has no arithmetic on the hart."""
+    return is_narrow(element) or isinstance(element, ir.BF16Type)
+
+
 def _widen(values: Values, source: Any, kind: Any) -> Any:
-    """Exact: an 8-bit float to f32, and from there to `kind`, which holds it too."""
+    """Exact: an 8-bit float or bf16 to f32, and from there to `kind`, which holds it too."""
+    if not is_narrow(_element(source.type)):
+        return arith.extf(kind, source)
     wide = FORMATS[str(_element(source.type))].decode(values, source)
     if isinstance(_element(kind), ir.F32Type):
         return wide

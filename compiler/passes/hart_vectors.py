@@ -11,8 +11,8 @@ from mtia.dialects.mlir import ir
 
 __all__ = ["lower_vectors"]
 
-GROUP_BITS = 2048  # four registers of 512 bits
-MEMORY_TYPES = frozenset(("f32", "i8", "i16", "i32", "i64"))
+GROUP_BITS = 2048  # four registers of 512 bits; a short dimension takes two or one
+MEMORY_TYPES = frozenset("f32 bf16 f16 f8E4M3FN f8E5M2 f8E4M3FNUZ f8E5M2FNUZ i8 i16 i32 i64".split())
 VALUE_TYPES = MEMORY_TYPES | {"i1", "index"}
 MATH = frozenset(("math.absf", "math.fma", "math.sqrt"))
 
@@ -29,8 +29,9 @@ def lower_vectors(op: Any, structure: Structure, views: Views) -> bool:
         return False
     pinned = frozenset(ir.IntegerAttr(o.attributes["dim"]).value for o in operations if o.name == "linalg.index")
     domain = collapse(domain, pinned)
-    lanes = GROUP_BITS // widest(op, operations)
-    if not domain.sizes or domain.sizes[-1] < lanes or not all(map(contiguous, domain.accesses)):
+    most = GROUP_BITS // widest(op, operations)
+    lanes = next((lanes for lanes in (most, most // 2, most // 4) if domain.sizes and domain.sizes[-1] >= lanes), 0)
+    if not lanes or not all(map(contiguous, domain.accesses)):
         return False
     if any(access.strides[-1] != 1 for access in domain.accesses[domain.inputs :]):
         return False

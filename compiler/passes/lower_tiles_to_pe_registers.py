@@ -177,7 +177,7 @@ class Registers:
             return [self.operand(operands[0], shape), *(self.scalar(value) for value in operands[1:])]
         if op.name == "mtia.matmul":
             a, b, acc = operands
-            return [self.operand(value) for value in (acc, a, b)]
+            return [self.operand(acc), *map(self.factor, (a, b))]
         if op.name == "mtia.re_zero":
             return [self.operand(operands[0])]
         if op.name == "mtia.re_scale":
@@ -210,6 +210,12 @@ class Registers:
         """An index list as a column."""
         view = self.views.of(value)
         return self.local(view.shaped((view.shape[0], 1), (view.strides[0], 1)), None)
+
+    def factor(self, value: Any) -> tuple[Key, Any]:
+        """A factor of a product: f32 is read as tf32."""
+        key, detail = self.operand(value)
+        assert isinstance(key, Local)
+        return (dataclasses.replace(key, dtype=int(DType.TF32)) if key.dtype == DType.F32 else key), detail
 
     def operand(self, value: Any, shape: tuple[int, int] | None = None) -> tuple[Key, Any]:
         return self.local(self.views.of(value), shape)

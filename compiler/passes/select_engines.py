@@ -20,7 +20,7 @@ from mtia.compiler.passes.select_engines_moves import select_copy, select_transp
 from mtia.compiler.passes.select_engines_operands import NotOnEngine, check_type
 from mtia.compiler.passes.select_engines_views import View, Views, create
 from mtia.dialects.mlir import ir, run_passes
-from mtia.dialects.mtia import ACCUMULATORS, GLOBAL, LOCAL, memory_space
+from mtia.dialects.mtia import ACCUMULATORS, EIGHT_BIT_FLOATS, GLOBAL, LOCAL, SE_TYPES, memory_space
 
 __all__ = ["Choice", "Selection", "select_engines"]
 
@@ -63,6 +63,7 @@ class Selection:
             options.chip.re.bytes // 4
         )  # of the accumulators, for products whose sums live in local memory
         self.fuse = options.enable_fp_fusion
+        self.types = SE_TYPES if self.chip.se.fp8 else SE_TYPES - EIGHT_BIT_FLOATS
         self.views = Views()
         self.choices: list[Choice] = []
         self.raised: dict[Any, View] = {}
@@ -81,6 +82,7 @@ class Selection:
         body = BodyTranslator(self.views, rows, cols, ip, loc)
         body.raised = self.raised
         body.fuse = self.fuse
+        body.types = self.types
         return body
 
     def take_fill(self, root: Any, accepted: Callable[[Any], bool]) -> bool:
@@ -209,7 +211,7 @@ class Selection:
     def fill_local(self, op: Any, value: Any, view: View) -> list[Any]:
         if memory_space(view.root.type) != LOCAL or not view.static:
             raise NotOnEngine("only a local buffer of constant shape is filled by an engine")
-        check_type(view.element)
+        check_type(view.element, self.types)
         flat = flatten(view)
         if flat.shape[0] * flat.shape[1] >= LARGE_FILL:
             ip, loc = ir.InsertionPoint(op), op.location

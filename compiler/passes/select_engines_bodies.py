@@ -18,6 +18,7 @@ from mtia.compiler.passes.select_engines_operands import (
 )
 from mtia.compiler.passes.select_engines_views import View, Views, index_constant
 from mtia.dialects.mlir import ir
+from mtia.dialects.mtia import LOCAL, SE_TYPES, memory_space
 
 __all__ = ["CONVERSIONS", "BodyTranslator"]
 
@@ -47,6 +48,7 @@ class BodyTranslator:
         self.made: list[Any] = []
         self.raised: dict[Any, View] = {}
         self.fuse = False
+        self.types = SE_TYPES  # that the chip's SIMD engine computes on
 
     # -- building ---------------------------------------------------------------------------------------------------
 
@@ -77,10 +79,10 @@ class BodyTranslator:
     def source(self, operand: Operand) -> Any:
         """An operand as a command takes it: a memref or a scalar."""
         if isinstance(operand, Tile):
-            check_type(operand.view.element)
+            check_type(operand.view.element, self.types)
             return self.memref(operand.view)
         if isinstance(operand, Scalar):
-            check_type(operand.value.type)
+            check_type(operand.value.type, self.types)
             return operand.value
         if isinstance(operand, Predicate):
             return self.memref(self.mask(operand))
@@ -121,6 +123,7 @@ class BodyTranslator:
         block = branch.regions[0].blocks.append()
         end = ir.Operation.create("scf.yield", loc=self.loc, ip=ir.InsertionPoint(block))
         inner = BodyTranslator(self.views, self.rows, self.cols, ir.InsertionPoint(end), self.loc)
+        inner.types = self.types
         view = inner.temporary(ir.IntegerType.get_signless(1))
         inner.write_mask(part, comparison, view)
         operands = [inner.memref(view), target, source, target]
@@ -149,7 +152,7 @@ class BodyTranslator:
         view = self.destinations.get(result)
         if view is None:
             element = self.stored_types.get(result, element)
-            check_type(element)
+            check_type(element, self.types)
             view = self.reusable(operands, result, element) or self.temporary(element)
         name = ("mtia.simd_unary", "mtia.simd_binary", "mtia.simd_ternary")[len(operands) - 1]
         sources = [self.source(operand) for operand in operands]
@@ -258,6 +261,8 @@ class BodyTranslator:
             self.env[result] = self.convert(name, operands[0], result)
         elif name in INTEGER_CASTS:
             self.env[result] = self.cast(operands[0], result)
+        elif name == "arith.bitcast":
+            self.env[result] = self.reinterpret(operands[0], result)
         elif any(isinstance(operand, Affine) for operand in operands) and (found := self.affine(op, operands)):
             self.env[result] = found
         else:
@@ -295,6 +300,16 @@ class BodyTranslator:
         if width != 32:
             raise NotOnEngine(f"the SIMD engine has no {result.type}")
         return self.command("cvt", [operand], result, result.type)
+
+    def reinterpret(self, operand: Operand, result: Any) -> Operand:
+        """The same bits as another type are moved by the memory layout unit, which does not look at types."""
+        if not isinstance(operand, Tile) or memory_space(operand.view.root.type) != LOCAL:
+            raise NotOnEngine("the bits of a value that does not stand in local memory")
+        if "i1" in (str(operand.view.element), str(result.type)) or operand.view.element.width != result.type.width:
+            raise NotOnEngine("the bits of a value that local memory holds as another type")
+        view = self.destinations.get(result) or self.temporary(result.type)
+        self.emit("mtia.copy", [self.memref(operand.view), self.memref(view)], [])
+        return Tile(view)
 
     def affine(self, op: Any, operands: Sequence[Operand]) -> Operand | None:
         """Index arithmetic and comparisons that stay affine; None where they do not."""
@@ -359,7 +374,7 @@ class BodyTranslator:
 
     def store(self, value: Any, destination: View) -> None:
         """Make the value of a result stand in its destination."""
-        check_type(destination.element)
+        check_type(destination.element, self.types)
         operand = self.get(value)
         target = self.memref(destination)
         if isinstance(operand, Affine):

@@ -44,7 +44,7 @@ def select_elementwise(selection: Selection, op: Any) -> None:
     operations = [inner.operation for inner in body.operations]
     merged = collapse(domain, indexed(operations))
     run_tiles(selection, op, merged, lambda tiles, translator: translate(op, operations, tiles, translator))
-    selection.explain(op, "SE")
+    selection.explain(op, "MLU" if {inner.name for inner in operations[:-1]} == {"arith.bitcast"} else "SE")
     op.erase()
 
 
@@ -239,7 +239,7 @@ def select_reduction(selection: Selection, op: Any) -> bool:
     rsum = COMBINERS[combine.name]
     output = domain.accesses[-1].view
     assert output is not None
-    check_type(output.element)
+    check_type(output.element, selection.types)
     merged = reorder(collapse(domain, indexed(operations)))
     plain = all(not isinstance(argument, ir.OpResult) for argument in (value,))
     fresh = selection.take_fill(output.root, lambda constant: is_neutral(constant, rsum[3]))

@@ -17,7 +17,7 @@ from mtia.compiler.passes.select_engines_layout import split_versions
 from mtia.compiler.passes.select_engines_operands import NotOnEngine
 from mtia.compiler.passes.select_engines_views import View, create, loop_nest
 from mtia.dialects.mlir import ir
-from mtia.dialects.mtia import ACCUMULATORS, LOCAL, memory_space
+from mtia.dialects.mtia import ACCUMULATORS, EIGHT_BIT_FLOATS, LOCAL, memory_space
 
 if TYPE_CHECKING:
     from mtia.compiler.passes.select_engines import Selection
@@ -111,24 +111,30 @@ def product_of(domain: Domain) -> Product:
     )
 
 
-def engine_reason(selection: Selection, product: Product) -> str:
+def engine_reason(selection: Selection, product: Product, precision: str) -> str:
     """Why the dot-product engine cannot take a product; empty when it can."""
     kinds = [str(view.element) for view in (product.a, product.b, product.acc)]
-    if kinds[0] != kinds[1]:
+    dpe, eight_bits = selection.chip.dpe, EIGHT_BIT_FLOATS.issuperset(kinds[:2])
+    if kinds[0] != kinds[1] and not eight_bits:
         return f"a product of {kinds[0]} and {kinds[1]}"
-    rate = {"f16": selection.chip.dpe.fp16, "bf16": selection.chip.dpe.bf16, "i8": selection.chip.dpe.int8}
-    if not rate.get(kinds[0], 0):
-        return f"the dot-product engine of {selection.chip.name} has no {kinds[0]}"
-    if kinds[2] not in ((F32, kinds[0]) if kinds[0] != "i8" else ("i32",)):
-        return f"the dot-product engine does not accumulate {kinds[2]}"
-    return ""
+    rates = {"f16": dpe.fp16, "bf16": dpe.bf16, "i8": dpe.int8, F32: dpe.tf32 if precision == "tf32" else 0}
+    if not (dpe.fp8 if eight_bits else rates.get(kinds[0], 0)):
+        wanted = "tf32" if kinds[0] == F32 and precision == "tf32" else kinds[0]
+        return f"the dot-product engine of {selection.chip.name} has no {wanted}"
+    sums = ("i32",) if kinds[0] == "i8" else (F32, "f16") if eight_bits else (F32, kinds[0])
+    return "" if kinds[2] in sums else f"the dot-product engine does not accumulate {kinds[2]}"
+
+
+def precision_of(op: Any) -> str:
+    """How f32 factors of a product may be rounded."""
+    return str(ir.StringAttr(op.attributes["mtia.precision"]).value) if "mtia.precision" in op.attributes else "ieee"
 
 
 def select_matmul(selection: Selection, op: Any) -> None:
     """A product is a command of the dot-product engine, or a vector loop with the same order of sums."""
     domain = collapse(local_domain(selection, op))
     product = product_of(domain)
-    reason = engine_reason(selection, product)
+    reason = engine_reason(selection, product, precision_of(op))
     root = product.acc.root
     if reason:
         refuse_accumulator_writes(domain)
@@ -212,7 +218,7 @@ def find_accumulators(selection: Selection) -> None:
             product = product_of(collapse(domain)) if domain else None
         except NotOnEngine:
             continue
-        if product is None or engine_reason(selection, product):
+        if product is None or engine_reason(selection, product, precision_of(op)):
             continue
         split_versions(op, selection.views)
         root = selection.views.root(op.operands[2])

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["select_copy", "select_transpose"]
 
+ONLY_MOVED = frozenset("f8E4M3FN f8E5M2 f8E4M3FNUZ f8E5M2FNUZ".split())  # the SIMD engine would rewrite NaN
+
 
 def select_copy(selection: Selection, op: Any) -> None:
     """A copy between device and local memory is DMA; inside local memory the SIMD engine, else the hart."""
@@ -65,13 +67,17 @@ def move_tiles(selection: Selection, op: Any, domain: Domain) -> str:
         memrefs = [body.memref(operand) for operand in tiles.operands]
         if memory_space(tiles.operands[0].root.type) == ACCUMULATORS:
             body.emit("mtia.re_drain", memrefs, [])
+        elif element in ONLY_MOVED:
+            body.emit("mtia.copy", memrefs, [])
         elif element in SE_TYPES:
             body.emit("mtia.simd_unary", memrefs, [], kind=ir.StringAttr.get("cvt"))
         else:
             raise NotOnEngine(f"no unit copies {element}")
 
     run_tiles(selection, op, domain, emit)
-    return "RE" if memory_space(domain.accesses[0].view.root.type) == ACCUMULATORS else "SE"  # type: ignore[union-attr]
+    if memory_space(domain.accesses[0].view.root.type) == ACCUMULATORS:  # type: ignore[union-attr]
+        return "RE"
+    return "MLU" if element in ONLY_MOVED else "SE"
 
 
 def select_transpose(selection: Selection, op: Any) -> bool:

@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 from mtia.compiler.passes.select_engines_views import View
-from mtia.dialects.mtia import SE_TYPES
 
 __all__ = ["Affine", "NotOnEngine", "Operand", "Predicate", "Scalar", "Tile", "check_type", "parts"]
 
@@ -53,7 +52,7 @@ def parts(affine: Affine) -> tuple[Any, Any, Any]:
     return affine.a, affine.b, affine.k
 
 
-def check_type(element: Any) -> None:
-    """Raise NotOnEngine for an element type that the SIMD engine does not compute on."""
-    if str(element) not in SE_TYPES:
+def check_type(element: Any, types: frozenset[str]) -> None:
+    """Raise NotOnEngine for an element type that the SIMD engine of a chip does not compute on."""
+    if str(element) not in types:
         raise NotOnEngine(f"the SIMD engine has no {element}")

@@ -103,6 +103,14 @@ def _runtime_values(kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:
     return found
 
 
+def _ieee_by_default() -> None:
+    """Make an fp32 `tl.dot` that names no precision IEEE fp32, where Triton would write tf32."""
+    from triton import knobs
+
+    if knobs.language.fp32_default is None:
+        knobs.language.fp32_default = "ieee"
+
+
 class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
     """Simulated devices of one chip: `MTIA_TARGET` names it, otherwise MTIA 200.
 
@@ -120,6 +128,7 @@ class MtiaDriver(DriverBase):  # type: ignore[misc, unused-ignore]
         self.launcher_cls = Launcher
         self._device: Any = None
         self._lock = threading.RLock()  # autograd launches from threads of its own
+        _ieee_by_default()
 
     @staticmethod
     def is_active() -> bool:

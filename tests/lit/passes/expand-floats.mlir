@@ -61,3 +61,15 @@ func.func @what_the_hart_has(%x: f32) -> bf16 {
   %y = arith.truncf %x : f32 to bf16
   return %y : bf16
 }
+
+// Every operation rounds.
+// CHECK-LABEL: func.func @bf16
+func.func @bf16(%x: bf16, %y: bf16) -> bf16 {
+  // CHECK: %[[P:.*]] = arith.mulf %{{.*}}, %{{.*}} : f32
+  // CHECK: %[[R:.*]] = arith.truncf %[[P]] : f32 to bf16
+  // CHECK: %[[E:.*]] = arith.extf %[[R]] : bf16 to f32
+  // CHECK: arith.addf %[[E]], %{{.*}} : f32
+  %z = arith.mulf %x, %y : bf16
+  %s = arith.addf %z, %y : bf16
+  return %s : bf16
+}
