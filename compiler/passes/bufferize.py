@@ -22,20 +22,42 @@ def bufferize(module: Any, options: Options) -> None:
     """Bufferise every function of a module in place; arguments are buffers and scalars already."""
     loops: list[Any] = []
     generics: list[Any] = []
+    loaded: list[Any] = []
 
     def collect(op: Any) -> Any:
         if op.name in _IN_PLACE:
             loops.append(op)
+        elif op.name == "bufferization.to_tensor":
+            loaded.append(op)
         elif op.name == "linalg.generic":
             generics.append(op)
         return ir.WalkResult.ADVANCE
 
     module.operation.walk(collect)
+    for tensor in loaded:
+        _show_reads(tensor)
     for loop in loops:
         _IN_PLACE[loop.name](loop)
     for generic in generics:
         _overwrite_input(generic)
     run_passes(module, _PIPELINE)
+
+
+def _show_reads(tensor: Any) -> None:
+    """Let what reads the buffer of a loaded tensor read the tensor, or its last use would be taken for an earlier one.
+
+    Stores of a loaded tensor were written so, but canonicalisation folds the way from buffer to tensor and back.
+    """
+    buffer = tensor.operands[0]
+    for use in list(buffer.uses):
+        user = place = use.owner.operation
+        while place.block != tensor.block:
+            place = place.parent.operation
+        if place == tensor or place.is_before_in_block(tensor):
+            continue
+        with ir.InsertionPoint(user), user.location:
+            read = bufferization.ToBufferOp(buffer.type, tensor.results[0], read_only=True)
+            user.operands[use.operand_number] = read.result
 
 
 def _carry_for(loop: Any) -> None:

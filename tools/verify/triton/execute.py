@@ -85,22 +85,21 @@ def interpreted(program: Program, arrays: Mapping[str, Memory]) -> dict[str, Arr
     import torch
 
     names = program.arguments()
-    tensors = {name: _tensor(memory.before) for name, memory in arrays.items()}
+    tensors = {name: _tensor(memory.pointer.kind, memory.before) for name, memory in arrays.items()}
     values = [tensors[name] if name in tensors else program.scalars[name][1] for name in names]
     function(program.source())[program.grid](*values)
     bits = {name: value.view(torch.uint8).numpy() for name, value in tensors.items()}
     return {name: bits[name].view(arrays[name].before.dtype) for name in arrays}
 
 
-def _tensor(array: Array) -> Any:
+def _tensor(kind: str, array: Array) -> Any:
     """A torch tensor of the same bytes and type."""
     import torch
 
-    if array.dtype.isbuiltin == 1:
+    if np.dtype(KINDS[kind].numpy).isbuiltin == 1:
         return torch.from_numpy(array.copy())
-    kinds = {"bf16": torch.bfloat16, "fp8e5": torch.float8_e5m2, "fp8e4nv": torch.float8_e4m3fn}
-    name = next(kind.name for kind in KINDS.values() if np.dtype(kind.numpy) == array.dtype)
-    return torch.from_numpy(array.view(np.uint8).copy()).view(kinds[name])
+    name = {"bf16": "bfloat16", "fp8e5": "float8_e5m2", "fp8e4nv": "float8_e4m3fn"}[kind]
+    return torch.from_numpy(array.view(np.uint8).copy()).view(getattr(torch, name))
 
 
 def differences(arrays: Mapping[str, Memory], got: Mapping[str, Array]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from mtia.tools.verify.triton.kinds import FLOATS, INTEGERS, KINDS, POOL, WHOLE
 from mtia.tools.verify.triton.operations import ELEMENTWISE, FUNCTIONS, MATH
-from mtia.tools.verify.triton.program import Extent, Operand, Pointer, Program, Shape, Size, Statement, Var, extent
+from mtia.tools.verify.triton.program import Extent, Operand, Pointer, Program, Shape, Size, Statement, Var, extent, walk
 
 __all__ = ["generate"]
 
@@ -915,6 +915,8 @@ class _Maker:
         """Store in place of what was loaded, and perhaps load it again."""
         name, at, _, _ = entry
         self.in_place.remove(entry)
+        if sum(name in one.args for one in walk(tuple(self.blocks[0]))) > 1:
+            return  # another load, perhaps of another program's elements
         self.pointers[name] = replace(self.pointers[name], written=True)
         self.add(Statement("store", (), self.names((name, at, var))))
         if self.pick.random() < 0.3 and var.exact:
