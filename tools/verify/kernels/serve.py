@@ -16,10 +16,10 @@ from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
 from mtia.isa.errors import UserError
-from mtia.tools.verify.triton.evaluate import IllFormed, Memory, evaluate
-from mtia.tools.verify.triton.execute import Outcome, differences, interpreted, on_machine
-from mtia.tools.verify.triton.generate import generate
-from mtia.tools.verify.triton.program import Program, walk
+from mtia.tools.verify.kernels.evaluate import IllFormed, Memory, evaluate
+from mtia.tools.verify.kernels.execute import Outcome, differences, interpreted, on_machine
+from mtia.tools.verify.kernels.generate import generate
+from mtia.tools.verify.kernels.program import Program, walk
 
 __all__ = ["Answer", "Runner"]
 
@@ -103,7 +103,7 @@ class Runner:
     def _start(self) -> Connection[Any, Any]:
         with Listener(None) as listener:
             environment = dict(os.environ, TRITON_INTERPRET="1" if self.interpreter else "0")
-            command = [sys.executable, "-m", "mtia.tools.verify.triton.serve", str(listener.address)]
+            command = [sys.executable, "-m", "mtia.tools.verify.kernels.serve", str(listener.address)]
             self.process = subprocess.Popen(command, env=environment)
             self.connection = listener.accept()
         self.answered = 0
@@ -159,6 +159,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from mtia.tools.verify.triton import serve  # what travels has its class in this module, not in __main__
+    from mtia.tools.verify.kernels import serve  # what travels has its class in this module, not in __main__
 
     serve.main()

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mtia.tools.verify.triton.kinds import KINDS, Kind
-from mtia.tools.verify.triton.program import Operand, Program, Statement
+from mtia.tools.verify.kernels.kinds import KINDS, Kind
+from mtia.tools.verify.kernels.program import Operand, Program, Statement
 
 __all__ = ["ELEMENTWISE", "FUNCTIONS", "MATH", "OPERATIONS", "Array", "Elementwise", "Value", "combined", "lifted", "text"]
 

@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from mtia.tools.verify.triton.evaluate import GUARD, Memory
-from mtia.tools.verify.triton.kinds import KINDS
-from mtia.tools.verify.triton.operations import Array
-from mtia.tools.verify.triton.program import Program
+from mtia.tools.verify.kernels.evaluate import GUARD, Memory
+from mtia.tools.verify.kernels.kinds import KINDS
+from mtia.tools.verify.kernels.operations import Array
+from mtia.tools.verify.kernels.program import Program
 
 __all__ = ["Outcome", "differences", "function", "interpreted", "on_machine"]
 

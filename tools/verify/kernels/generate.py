@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mtia.tools.verify.triton.kinds import FLOATS, INTEGERS, KINDS, POOL, WHOLE
-from mtia.tools.verify.triton.operations import ELEMENTWISE, FUNCTIONS, MATH
-from mtia.tools.verify.triton.program import Extent, Operand, Pointer, Program, Shape, Size, Statement, Var, extent, walk
+from mtia.tools.verify.kernels.kinds import FLOATS, INTEGERS, KINDS, POOL, WHOLE
+from mtia.tools.verify.kernels.operations import ELEMENTWISE, FUNCTIONS, MATH
+from mtia.tools.verify.kernels.program import Extent, Operand, Pointer, Program, Shape, Size, Statement, Var, extent, walk
 
 __all__ = ["generate"]
 
@@ -43,7 +43,7 @@ class _Maker:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.pick = random.Random(f"triton {seed}")
+        self.pick = random.Random(f"kernels {seed}")
         self.pointers: dict[str, Pointer] = {}
         self.scalars: dict[str, tuple[str, int | float]] = {}
         self.blocks: list[list[Statement]] = [[]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from mtia.tools.verify.triton.program import Program, Statement, Var, walk
+from mtia.tools.verify.kernels.program import Program, Statement, Var, walk
 
 __all__ = ["shrunk", "without_unused"]
 

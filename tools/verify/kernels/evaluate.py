@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from mtia.tools.verify.triton.kinds import KINDS, POOL, pool
-from mtia.tools.verify.triton.operations import (
+from mtia.tools.verify.kernels.kinds import KINDS, POOL, pool
+from mtia.tools.verify.kernels.operations import (
     ELEMENTWISE,
     MATH,
     Array,
@@ -18,7 +18,7 @@ from mtia.tools.verify.triton.operations import (
     combined,
     lifted,
 )
-from mtia.tools.verify.triton.program import Pointer, Program, Statement
+from mtia.tools.verify.kernels.program import Pointer, Program, Statement
 
 __all__ = ["GUARD", "IllFormed", "Memory", "evaluate"]
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtia.tools.verify.common import Progress, Report
-from mtia.tools.verify.triton.program import Program, walk
-from mtia.tools.verify.triton.serve import Answer, Runner
-from mtia.tools.verify.triton.shrink import shrunk
+from mtia.tools.verify.kernels.program import Program, walk
+from mtia.tools.verify.kernels.serve import Answer, Runner
+from mtia.tools.verify.kernels.shrink import shrunk
 
 __all__ = ["SIZE", "add_arguments", "run"]
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(seed: int, size: int, progress: Progress, jobs: int = 1, interpret: int = 8, shrink: int = 5) -> Report:
     """Run the programs of the seeds `seed` to `seed + size - 1`."""
-    report = Report("triton", seed, size)
+    report = Report("kernels", seed, size)
     mix: collections.Counter[str] = collections.Counter()
     sizes: list[int] = []
     refusals: collections.Counter[str] = collections.Counter()

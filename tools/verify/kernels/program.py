@@ -116,7 +116,7 @@ class Program:
 
     def source(self, name: str = "kernel") -> str:
         """The kernel's text, with the combine functions it uses in front."""
-        from mtia.tools.verify.triton.operations import FUNCTIONS, text
+        from mtia.tools.verify.kernels.operations import FUNCTIONS, text
 
         lines = [f"def {name}({', '.join(self.arguments())}):"]
 
