@@ -79,6 +79,8 @@ def _reduce(c: Converter, op: Any) -> None:
     rest = shape[:axis] + shape[axis + 1 :]
     name = _only_operation(op)
     neutral = None if name is None else _neutral(name, sources[0].type.element_type)
+    if neutral is None and shape[axis] == 2 and python_math.prod(rest) == 1:
+        return _of_two(c, op, sources, axis)
     if neutral is not None:
         inits = [build.fill(c.index.constant(neutral, sources[0].type.element_type), rest)]
     else:
@@ -87,6 +89,15 @@ def _reduce(c: Converter, op: Any) -> None:
     results = _fold(c, op, sources, inits, axis) if sources else inits
     for old, new in zip(op.results, results, strict=True):
         c.set(old, new if rest else build.extract(new, []))
+
+
+def _of_two(c: Converter, op: Any, sources: Sequence[Any], axis: int) -> None:
+    """The reduction of two elements, which is no loop; one-shot bufferisation mistakes a slice of 1 × 1 for one of 1."""
+    shape = list(sources[0].type.shape)
+    places = [[c.index.constant(n if at == axis else 0) for at in range(len(shape))] for n in range(2)]
+    first, second = ([build.extract(source, place) for source in sources] for place in places)
+    for old, new in zip(op.results, _combine(c, op, first, second), strict=True):
+        c.set(old, build.fill(new, shape[:axis] + shape[axis + 1 :]) if len(shape) > 1 else new)
 
 
 def _slice(source: Any, axis: int, start: int, size: int, keep: bool = False) -> Any:

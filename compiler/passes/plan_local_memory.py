@@ -205,8 +205,9 @@ def in_place(old: Buffer, new: Buffer) -> bool:
             root = root.owner.operands[0]
         if root in mine:
             strides, offset = value.type.get_strides_and_offset()
-            windows.add((tuple(value.type.shape), tuple(strides), offset))
-    return len(windows) == 1 and next(iter(windows))[2] == 0
+            width = element_bytes(value.type.element_type)  # sizes are rounded up, so they do not tell
+            windows.add((offset, width, tuple(value.type.shape), tuple(strides)))
+    return len(windows) == 1 and next(iter(windows))[0] == 0
 
 
 def pack(buffers: Iterable[Buffer]) -> int:
