@@ -33,11 +33,12 @@ CODE = pe.Code.OPERATION_NAME  # a call of machine code
 UNKNOWN_SIZE = (1 << 63) - 1
 
 UPSTREAM = (
-    "builtin.module(expand-strided-metadata,lower-affine,convert-vector-to-scf,convert-scf-to-cf,"
+    "builtin.module(expand-strided-metadata,lower-affine,convert-vector-to-scf,convert-scf-to-cf,%s"
     "arith-emulate-unsupported-floats{source-types=bf16 target-type=f32},arith-expand%s,canonicalize,cse,"
     "convert-to-llvm,reconcile-unrealized-casts,ensure-debug-info-scope-on-llvm-func)"
 )
-SOFT_BF16 = "{include-bf16=true}"  # conversions as integer arithmetic, for harts without the bf16 extension
+# For harts without the bf16 extension: functions of the math dialect in f32, conversions as integer arithmetic.
+SOFT_BF16 = ("math-extend-to-supported-types{extra-types=f16 target-type=f32},", "{include-bf16=true}")
 
 
 def lower_pe_to_llvm(module: Any, options: Options) -> None:
@@ -56,7 +57,7 @@ def lower_pe_to_llvm(module: Any, options: Options) -> None:
         # The layout decides the alignment of loads and stores in the translation.
         module.operation.attributes["llvm.data_layout"] = ir.StringAttr.get(DATA_LAYOUT)
         module.operation.attributes["llvm.target_triple"] = ir.StringAttr.get(TRIPLE)
-    run_passes(module, UPSTREAM % (SOFT_BF16 if options.hart_only else ""))
+    run_passes(module, UPSTREAM % (SOFT_BF16 if options.hart_only else ("", "")))
 
 
 def _make_entry(function: Any) -> None:
@@ -248,6 +249,17 @@ def _refuse_what_is_left(block: Any) -> None:
                 _refuse_what_is_left(inner)
 
 
+# A value of type bf16 or a constant of it. LLVM would move such a value through f32 where harts do not know the type.
+_BF16 = re.compile(r"\bbfloat(?: 0xR([0-9A-F]{4}))?|\b0xR([0-9A-F]{4})\b")
+
+
+def _bits_of_bf16(found: re.Match[str]) -> str:
+    """The same as an integer of 16 bits."""
+    bits = found.group(1) or found.group(2)
+    kind = "i16" if found.group(0).startswith("bfloat") else ""
+    return kind if bits is None else f"{kind} {int(bits, 16)}".strip()
+
+
 def to_llvm_ir(module: Any, hart: Hart) -> str:
     """The LLVM IR text of a module in the LLVM dialect, for a kind of hart.
 
@@ -256,6 +268,8 @@ def to_llvm_ir(module: Any, hart: Hart) -> str:
     _refuse_what_is_left(module.body)
     text = older_spelling(llvm.translate_module_to_llvmir(module.operation))
     text = _COMMAND.sub(_patchpoint, _COMMAND_DECLARATION.sub("", text))
+    if hart in (Hart.PORTABLE, Hart.PORTABLE_SCALAR):
+        text = _BF16.sub(_bits_of_bf16, text)
     # Device memory and local memory share one address space of the hart.
     text = text.replace(" addrspace(1)", "")
     is_split = f"{VECTOR_SUFFIX}(" in text
