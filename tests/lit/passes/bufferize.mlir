@@ -48,3 +48,27 @@ func.func @carried(%p: memref<?xf32, 1>, %n: index) {
   "mtia.dma_out"(%o, %w) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<8xf32>, memref<8xf32, strided<[1]>, 1>) -> ()
   return
 }
+
+// A loaded tensor that is stored later is not written over, though the store names its buffer and not the tensor.
+// CHECK-LABEL: func.func @stored_later
+func.func @stored_later(%p: memref<?xf32, 1>) {
+  // CHECK: %[[IN:.*]] = memref.alloc() : memref<8xf32>
+  %b = memref.alloc() : memref<8xf32>
+  %v = memref.reinterpret_cast %p to offset: [0], sizes: [8], strides: [1] : memref<?xf32, 1> to memref<8xf32, strided<[1]>, 1>
+  "mtia.dma_in"(%v, %b) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<8xf32, strided<[1]>, 1>, memref<8xf32>) -> ()
+  %x = bufferization.to_tensor %b restrict writable : memref<8xf32> to tensor<8xf32>
+  %e = tensor.empty() : tensor<8xf32>
+  // CHECK: %[[TWICE:.*]] = memref.alloc() : memref<8xf32>
+  // CHECK: linalg.generic {{.*}} ins(%[[IN]] : memref<8xf32>) outs(%[[TWICE]] : memref<8xf32>)
+  %y = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%x : tensor<8xf32>) outs(%e : tensor<8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %t = arith.addf %a, %a : f32
+    linalg.yield %t : f32
+  } -> tensor<8xf32>
+  // CHECK: "mtia.dma_out"(%[[IN]]
+  // CHECK: "mtia.dma_out"(%[[TWICE]]
+  "mtia.dma_out"(%b, %v) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<8xf32>, memref<8xf32, strided<[1]>, 1>) -> ()
+  %w = bufferization.to_buffer %y read_only : tensor<8xf32> to memref<8xf32>
+  "mtia.dma_out"(%w, %v) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<8xf32>, memref<8xf32, strided<[1]>, 1>) -> ()
+  return
+}

@@ -78,3 +78,28 @@ func.func @waits(%x: memref<?xi32, 1>) {
   "mtia.dma_out"(%b, %s) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<64xi32>, memref<64xi32, strided<[1]>, 1>) -> ()
   return
 }
+
+// A command may write over what it reads for the last time, but not where its elements are wider: the mask of 4 bytes
+// and the numbers of 16 need not be told apart by their sizes, which are rounded up to 64.
+// CHECK-LABEL: func.func @widened
+// CHECK: %[[A:.*]] = memref.alloc() {mtia.cb = [[CB:.*]] : i64, mtia.offset = 0 : i64} : memref<2x2xi32>
+// CHECK: %[[M:.*]] = memref.alloc() {mtia.cb = [[CB]] : i64, mtia.offset = 64 : i64} : memref<2x2xi1>
+// CHECK: %[[N:.*]] = memref.alloc() {mtia.cb = [[CB]] : i64, mtia.offset = 128 : i64} : memref<2x2xi32>
+// CHECK: %[[S:.*]] = memref.alloc() {mtia.cb = [[CB]] : i64, mtia.offset = 0 : i64} : memref<2x2xi32>
+func.func @widened(%x: memref<?xi32, 1>) {
+  %c1 = arith.constant 1 : index
+  %one = arith.constant 1 : i32
+  %a = memref.alloc() : memref<2x2xi32>
+  "mtia.iota"(%a, %c1, %c1, %c1) : (memref<2x2xi32>, index, index, index) -> ()
+  %m = memref.alloc() : memref<2x2xi1>
+  "mtia.simd_binary"(%a, %one, %m) {kind = "gt"} : (memref<2x2xi32>, i32, memref<2x2xi1>) -> ()
+  %n = memref.alloc() : memref<2x2xi32>
+  "mtia.simd_unary"(%m, %n) {kind = "cvt"} : (memref<2x2xi1>, memref<2x2xi32>) -> ()
+  %s = memref.alloc() : memref<2x2xi32>
+  "mtia.simd_binary"(%n, %a, %s) {kind = "add"} : (memref<2x2xi32>, memref<2x2xi32>, memref<2x2xi32>) -> ()
+  %o = memref.alloc() : memref<2x2xi32>
+  "mtia.simd_unary"(%s, %o) {kind = "cvt"} : (memref<2x2xi32>, memref<2x2xi32>) -> ()
+  %v = memref.reinterpret_cast %x to offset: [0], sizes: [2, 2], strides: [2, 1] : memref<?xi32, 1> to memref<2x2xi32, strided<[2, 1]>, 1>
+  "mtia.dma_out"(%o, %v) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<2x2xi32>, memref<2x2xi32, strided<[2, 1]>, 1>) -> ()
+  return
+}
