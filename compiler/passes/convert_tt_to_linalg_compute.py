@@ -92,7 +92,7 @@ def _reduce(c: Converter, op: Any) -> None:
 
 
 def _of_two(c: Converter, op: Any, sources: Sequence[Any], axis: int) -> None:
-    """The reduction of two elements, which is no loop; one-shot bufferisation mistakes a slice of 1 × 1 for one of 1."""
+    """The reduction of two elements, no loop: one-shot bufferisation mistakes a slice of 1 × 1 for one of 1."""
     shape = list(sources[0].type.shape)
     places = [[c.index.constant(n if at == axis else 0) for at in range(len(shape))] for n in range(2)]
     first, second = ([build.extract(source, place) for source in sources] for place in places)

@@ -1,9 +1,9 @@
 """Campaign: random Triton programs, compiled and run on the machine, against numpy and Triton's interpreter.
 
 A program is made of a seed: element types, shapes, loads and stores of every kind, operations, reductions, scans,
-products, loops and branches, atomics whose result does not depend on order, grids beyond the number of PEs. What it must give
-is said in numpy beside each operation; a share of the programs also goes through Triton's interpreter, so that
-the statements in numpy are themselves checked. A compiler error, a crash and a hang are failures; a refusal by
+products, loops and branches, atomics whose result does not depend on order, grids beyond the number of PEs. What it
+must give is said in numpy beside each operation; a share of the programs also goes through Triton's interpreter, so
+that the statements in numpy are themselves checked. A compiler error, a crash and a hang are failures; a refusal by
 name is counted. A failing program is made smaller and printed with the seed that repeats it.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtia.tools.verify.common import Progress, Report
+from mtia.tools.verify.kernels.operations import source
 from mtia.tools.verify.kernels.program import Program, walk
 from mtia.tools.verify.kernels.serve import Answer, Runner
 from mtia.tools.verify.kernels.shrink import shrunk
@@ -37,7 +38,9 @@ INTERPRETER = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The campaign's own options."""
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that compile and run (1)")
-    parser.add_argument("--interpret", type=int, default=8, metavar="N", help="every N-th program also there (8; 0: none)")
+    parser.add_argument(
+        "--interpret", type=int, default=8, metavar="N", help="every N-th program also there (8; 0: none)"
+    )
     parser.add_argument("--shrink", type=int, default=5, metavar="N", help="make the first N failures smaller (5)")
 
 
@@ -98,9 +101,7 @@ def _give(runner: Runner, left: Iterator[int], waiting: dict[Any, tuple[int, Run
         waiting[runner.connection] = (number, runner)
 
 
-def _interpret(
-    number: int, answer: Answer, other: Runner, report: Report, verdicts: collections.Counter[str]
-) -> None:
+def _interpret(number: int, answer: Answer, other: Runner, report: Report, verdicts: collections.Counter[str]) -> None:
     """Compare numpy's arrays with those of Triton's interpreter."""
     program = answer.program
     if program is None or answer.arrays is None or program.programs > 40:
@@ -111,7 +112,7 @@ def _interpret(
     found = other.ask(("interpret", (program, answer.arrays))).outcome
     verdicts["interpreted"] += 1
     if found.failed:
-        report.failures.append(f"--seed {number} --size 1: Triton's interpreter: {found.text}\n{program.source()}")
+        report.failures.append(f"--seed {number} --size 1: Triton's interpreter: {found.text}\n{source(program)}")
 
 
 def _defects(program: Program) -> bool:
@@ -142,7 +143,8 @@ def _explained(number: int, answer: Answer, judge: Runner | None) -> str:
     again = judge.ask(("program", small)).outcome
     scalars = {name: small.scalars[name][1] for name in small.arguments() if name in small.scalars}
     pointers = {name: small.pointers[name].kind for name in small.arguments() if name in small.pointers}
-    return f"{head}\nsmaller: {again.text}\ngrid {small.grid}, {pointers}, {scalars}, {dict(small.options)}\n{small.source()}"
+    launch = f"grid {small.grid}, {pointers}, {scalars}, {dict(small.options)}"
+    return f"{head}\nsmaller: {again.text}\n{launch}\n{source(small)}"
 
 
 def _summarise(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mtia.tools.verify.kernels.evaluate import GUARD, Memory
 from mtia.tools.verify.kernels.kinds import KINDS
-from mtia.tools.verify.kernels.operations import Array
+from mtia.tools.verify.kernels.operations import Array, source
 from mtia.tools.verify.kernels.program import Program
 
 __all__ = ["Outcome", "differences", "function", "interpreted", "on_machine"]
@@ -40,7 +40,7 @@ def function(source: str, name: str = "kernel") -> Any:
     file = f"<{name}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     names: dict[str, Any] = {"triton": triton, "tl": tl, "__name__": "generated"}
-    exec(compile(source, file, "exec"), names)  # noqa: S102  (the text is the campaign's own)
+    exec(compile(source, file, "exec"), names)
     return names["kernel"]
 
 
@@ -61,9 +61,11 @@ def on_machine(program: Program, arrays: Mapping[str, Memory]) -> dict[str, Arra
     names = program.arguments()
     signature = {n: f"*{arrays[n].pointer.kind}" if n in arrays else program.scalars[n][0] for n in names}
     aligned = program.options["aligned"]
-    attributes = {(k,): [["tt.divisibility", 16]] for k, n in enumerate(names) if n in arrays and aligned}
+    attributes: dict[tuple[int, ...], list[list[Any]]] = {
+        (k,): [["tt.divisibility", 16]] for k, n in enumerate(names) if n in arrays and aligned
+    }
     options = Options.of(dict(program.options))
-    text = to_ttir(function(program.source()), signature, {}, attributes)
+    text = to_ttir(function(source(program)), signature, {}, attributes)
     executable = pipeline.run(text, "ttir", "elf", pipeline.Job(options))
     device = _device(options.target)
     buffers = {name: device.copy_in(memory.before) for name, memory in arrays.items()}
@@ -87,7 +89,7 @@ def interpreted(program: Program, arrays: Mapping[str, Memory]) -> dict[str, Arr
     names = program.arguments()
     tensors = {name: _tensor(memory.pointer.kind, memory.before) for name, memory in arrays.items()}
     values = [tensors[name] if name in tensors else program.scalars[name][1] for name in names]
-    function(program.source())[program.grid](*values)
+    function(source(program))[program.grid](*values)
     bits = {name: value.view(torch.uint8).numpy() for name, value in tensors.items()}
     return {name: bits[name].view(arrays[name].before.dtype) for name in arrays}
 

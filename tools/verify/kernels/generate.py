@@ -9,13 +9,24 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from mtia.tools.verify.kernels.kinds import FLOATS, INTEGERS, KINDS, POOL, WHOLE
 from mtia.tools.verify.kernels.operations import ELEMENTWISE, FUNCTIONS, MATH
-from mtia.tools.verify.kernels.program import Extent, Operand, Pointer, Program, Shape, Size, Statement, Var, extent, walk
+from mtia.tools.verify.kernels.program import (
+    Extent,
+    Operand,
+    Pointer,
+    Program,
+    Shape,
+    Size,
+    Statement,
+    Var,
+    extent,
+    walk,
+)
 
 __all__ = ["generate"]
 
@@ -207,14 +218,19 @@ class _Maker:
         known = [arg for arg in operands if isinstance(arg, Var) and arg.kind != "i1"]
         floating = KINDS[kind].precision > 0
         bounds = [
-            arg.bound if isinstance(arg, Var) else abs(arg) if isinstance(arg, int | float) and arg == int(arg) else None
+            arg.bound
+            if isinstance(arg, Var)
+            else abs(arg)
+            if isinstance(arg, int | float) and arg == int(arg)
+            else None
             for arg in operands
             if not (isinstance(arg, Var) and arg.kind == "i1")
         ]
         bound: float | None = None
         if floating and bounds and None not in bounds:
             sizes = [float(b) for b in bounds if b is not None]
-            rule = {"add": sum, "sub": sum, "mul": math.prod}.get(op, max if op in _KEEPS else None)
+            rules: dict[str, Callable[[list[float]], float]] = {"add": sum, "sub": sum, "mul": math.prod}
+            rule = rules.get(op, max if op in _KEEPS else None)
             bound = float(rule(sizes)) if rule else None
             if bound is not None and bound > 2.0 ** KINDS[kind].precision:
                 bound = None
@@ -255,9 +271,9 @@ class _Maker:
             operands.append(self.divisor(first))
         else:
             operands += [self.partner(first, exact) for _ in range(row.operands - 1)]
-        first = operands[0]
-        assert isinstance(first, Var)
-        self.emit(name, first.kind, first.shape, *operands, **self.result(name, first.kind, operands))
+        var = operands[0]
+        assert isinstance(var, Var)
+        self.emit(name, var.kind, var.shape, *operands, **self.result(name, var.kind, operands))
 
     def shift(self, var: Var) -> Operand | Var:
         """An amount below the width."""
@@ -275,7 +291,9 @@ class _Maker:
         other = self.partner(var, exact=True, literal=False)
         assert isinstance(other, Var)
         both = KINDS[var.kind].signed and not KINDS[var.kind].precision
-        return self.emit("guard", other.kind, other.shape, other, more={"both": both}, exact=other.exact, finite=other.finite)
+        return self.emit(
+            "guard", other.kind, other.shape, other, more={"both": both}, exact=other.exact, finite=other.finite
+        )
 
     def compare(self) -> None:
         """A comparison of exact values."""
@@ -287,11 +305,9 @@ class _Maker:
         first = self.value(INTEGERS + FLOATS)
         found = [var for var in self.visible(kind="i1") if _fits(var.shape, first.shape)]
         mask = self.pick.choice(found) if found else self.value(("i1",), shape=first.shape)
-        operands = [mask, first, self.partner(first)]
+        operands: list[Operand | Var] = [mask, first, self.partner(first)]
         if self.pick.random() < 0.5:
             operands = [mask, operands[2], first]
-            if not isinstance(operands[1], Var) and mask.shape != first.shape:
-                operands = [mask, first, operands[1]]
         self.emit("where", first.kind, first.shape, *operands, **self.result("where", first.kind, operands))
 
     def cast(self) -> None:
@@ -376,7 +392,9 @@ class _Maker:
         self.pointers[name] = Pointer(kind, flavour, pick.randrange(POOL))
         return name
 
-    def tile(self, shape: Shape, order: Sequence[int] | None = None, pad: int = 0, step: int = 1) -> tuple[list[Size], Size]:
+    def tile(
+        self, shape: Shape, order: Sequence[int] | None = None, pad: int = 0, step: int = 1
+    ) -> tuple[list[Size], Size]:
         """Strides of a tile whose dimensions lie in memory in an order, and the elements from tile to tile."""
         strides: list[Size] = [Size((), step)] * len(shape)
         inner: Extent = ()
@@ -396,7 +414,11 @@ class _Maker:
         if shared:
             return at
         base = self.emit("mul", "i32", (), self.pid, room)
-        return self.emit("add", "i32", shape, base, at) if self.pick.random() < 0.5 else self.emit("add", "i32", shape, at, base)
+        return (
+            self.emit("add", "i32", shape, base, at)
+            if self.pick.random() < 0.5
+            else self.emit("add", "i32", shape, at, base)
+        )
 
     def load(self, kind: str, shape: Shape) -> Var:
         """A load in one of many ways."""
@@ -411,7 +433,9 @@ class _Maker:
         way = pick.choice(("tile", "tile", "tile", "tile", "shared", "strided", "padded", "modulo", "gather", "turned"))
         if not shape:
             way = "tile"
-        at = self.index(shape, way in ("shared", "gather"), order, pick.randint(1, 5) * (way == "padded"), 1 + (way == "strided"))
+        at = self.index(
+            shape, way in ("shared", "gather"), order, pick.randint(1, 5) * (way == "padded"), 1 + (way == "strided")
+        )
         if way == "modulo":
             at = self.emit("mod", "i32", shape, at, pick.choice((7, 16, 33, 100, Size(shape[-1], 1, 0, 1))))
         elif way == "gather":
@@ -481,7 +505,9 @@ class _Maker:
         axis = pick.randrange(len(shape))
         strides = [Size((), 1) if n == axis else Size((), 0) for n in range(len(shape))]
         row = self.emit("tile", "i32", shape, more={"strides": strides})
-        return self.emit(pick.choice(("lt", "gt", "ne")), "i1", shape, row, Size(shape[axis], 1, -pick.randint(0, 3), 0))
+        return self.emit(
+            pick.choice(("lt", "gt", "ne")), "i1", shape, row, Size(shape[axis], 1, -pick.randint(0, 3), 0)
+        )
 
     def window(self, name: str, shape: Shape) -> list[Operand | Var]:
         """A block pointer's operands: the array, and an offset in every dimension."""
@@ -620,7 +646,9 @@ class _Maker:
             self.emit("broadcast", line.kind, target, wide, **self.keeps(line))
         else:
             first = self.value((line.kind,), shape=target)
-            row = pick.choice([n for n in ("add", "mul", "sub", "maximum") if line.kind in _names(ELEMENTWISE[n].kinds)] or [""])
+            row = pick.choice(
+                [n for n in ("add", "mul", "sub", "maximum") if line.kind in _names(ELEMENTWISE[n].kinds)] or [""]
+            )
             if row:
                 operands = [first, wide] if pick.random() < 0.5 else [wide, first]
                 self.emit(row, line.kind, target, *operands, **self.result(row, line.kind, operands))
@@ -654,7 +682,16 @@ class _Maker:
             if bound is not None and bound > 2.0 ** KINDS[var.kind].precision:
                 bound = None
             exact = not floating or (var.exact and bound is not None)
-            self.emit("reduce", whole, shape, var, more=more, exact=exact, bound=bound, finite=bound is not None or not floating)
+            self.emit(
+                "reduce",
+                whole,
+                shape,
+                var,
+                more=more,
+                exact=exact,
+                bound=bound,
+                finite=bound is not None or not floating,
+            )
             return
         if not var.exact:
             return
@@ -669,7 +706,15 @@ class _Maker:
             self.scopes[-1] += outs
             return
         kind = "i32" if how.startswith("arg") else var.kind
-        self.emit("reduce", kind, shape, var, more=more, bound=var.bound if floating and kind == var.kind else None, finite=True)
+        self.emit(
+            "reduce",
+            kind,
+            shape,
+            var,
+            more=more,
+            bound=var.bound if floating and kind == var.kind else None,
+            finite=True,
+        )
 
     def ranked(self, kinds: tuple[str, ...], exact: bool = False) -> Var | None:
         """A value that has dimensions."""
@@ -723,7 +768,9 @@ class _Maker:
         m, k, n = (pick.choice(names) for _ in range(3))
         kind = pick.choice(_DOT_KINDS)
         batch: Shape = (("D",),) if pick.random() < 0.15 else ()
-        if max(self.count((*batch, m, k)), self.count((*batch, k, n)), self.count((*batch, m, n))) > max(self.limit, 1024):
+        if max(self.count((*batch, m, k)), self.count((*batch, k, n)), self.count((*batch, m, n))) > max(
+            self.limit, 1024
+        ):
             return
         flavour = "whole" if pick.random() < 0.4 else "normal"
         sides = []
@@ -744,7 +791,9 @@ class _Maker:
             args.append(start)
             exact = exact and start.exact and (kind == "i8" or start.bound is not None)
             bound = None if bound is None or start.bound is None else bound + start.bound
-        self.emit("dot", into, (*batch, m, n), *args, exact=exact, bound=bound if exact else None, finite=bound is not None)
+        self.emit(
+            "dot", into, (*batch, m, n), *args, exact=exact, bound=bound if exact else None, finite=bound is not None
+        )
 
     def arrange(self) -> None:
         """Sorting, counting, picking by index."""
@@ -754,7 +803,9 @@ class _Maker:
             var = self.ranked(("i16", "i32", "i64", "u32", "fp32", "fp16"), exact=True)
             if var is not None:
                 var = self.numbers(var)
-                self.emit("sort", var.kind, var.shape, var, more={"down": pick.random() < 0.5}, bound=var.bound, finite=True)
+                self.emit(
+                    "sort", var.kind, var.shape, var, more={"down": pick.random() < 0.5}, bound=var.bound, finite=True
+                )
         elif way == "histogram":
             var = self.ranked(("i32", "u32"))
             if var is not None and len(var.shape) == 1:
@@ -839,7 +890,9 @@ class _Maker:
         self.add(Statement("assign", (var,), (first.name,)))
         return var
 
-    def block(self, carried: Sequence[Var], more: Sequence[Var], last: Sequence[Statement] = ()) -> tuple[Statement, ...]:
+    def block(
+        self, carried: Sequence[Var], more: Sequence[Var], last: Sequence[Statement] = ()
+    ) -> tuple[Statement, ...]:
         """Some statements that end with new values of what is carried."""
         self.blocks.append([])
         self.scopes.append([*carried, *more])

@@ -13,9 +13,21 @@ from typing import Any
 
 import numpy as np
 from mtia.tools.verify.kernels.kinds import KINDS, Kind
-from mtia.tools.verify.kernels.program import Operand, Program, Statement
+from mtia.tools.verify.kernels.program import Operand, Program, Statement, walk
 
-__all__ = ["ELEMENTWISE", "FUNCTIONS", "MATH", "OPERATIONS", "Array", "Elementwise", "Value", "combined", "lifted", "text"]
+__all__ = [
+    "ELEMENTWISE",
+    "FUNCTIONS",
+    "MATH",
+    "OPERATIONS",
+    "Array",
+    "Elementwise",
+    "Value",
+    "combined",
+    "lifted",
+    "source",
+    "text",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -87,29 +99,30 @@ class Elementwise:
 
 def _truncated(a: Array, b: Array) -> Array:
     down = a // b
-    return down + ((a - down * b != 0) & ((a < 0) != (b < 0))).astype(a.dtype)
+    return np.asarray(down + ((a - down * b != 0) & ((a < 0) != (b < 0))).astype(a.dtype))
 
 
 def _remainder(a: Array, b: Array) -> Array:
-    return a - _truncated(a, b) * b
+    return np.asarray(a - _truncated(a, b) * b)
 
 
 def _high(a: Array, b: Array) -> Array:
-    return ((a.astype(np.uint32).astype(np.uint64) * b.astype(np.uint32)) >> np.uint64(32)).astype(a.dtype)
+    wide = a.astype(np.uint32).astype(np.uint64) * b.astype(np.uint32)
+    return np.asarray((wide >> np.uint64(32)).astype(a.dtype))
 
 
 def _fused(a: Array, b: Array, c: Array) -> Array:
     """Exact but for double rounding, which 64 bits of precision make as rare as one in 2**40."""
     wide = [x.astype(np.longdouble) for x in (a, b, c)]
-    return (wide[0] * wide[1] + wide[2]).astype(a.dtype)
+    return np.asarray((wide[0] * wide[1] + wide[2]).astype(a.dtype))
 
 
 def _clamp(x: Array, low: Array, high: Array) -> Array:
-    return np.fmin(np.fmax(x, low), high)
+    return np.asarray(np.fmin(np.fmax(x, low), high))
 
 
 def _erf(x: Array) -> Array:
-    return np.vectorize(math.erf, otypes=[np.float64])(x)
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
 
 
 _NAN = "propagate_nan=tl.PropagateNan.ALL"
@@ -179,7 +192,7 @@ class Combine:
 
 
 def _function(name: str, names: str, result: str, **more: Any) -> tuple[str, Combine]:
-    """The function in both languages from one text: `a0, a1, b0, b1` are the operands; `max`, `abs` and `sel` differ."""
+    """The function in both languages from one text, in which `max`, `abs` and `sel` stand for either's."""
     triton = result.replace("max(", "tl.maximum(").replace("abs(", "tl.abs(").replace("sel(", "tl.where(")
     source = f"@triton.jit\ndef {name}({names}):\n    return {triton}\n"
     tree = compile(ast.parse(f"({result},)", mode="eval"), name, "eval")
@@ -187,14 +200,13 @@ def _function(name: str, names: str, result: str, **more: Any) -> tuple[str, Com
     width = len(given) // 2
 
     def value(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, ...]:
-        made = eval(  # noqa: S307  (the texts are in this file)
-            tree, {"max": np.maximum, "abs": np.abs, "sel": np.where}, dict(zip(given, (*a, *b), strict=True))
-        )
+        made = eval(tree, {"max": np.maximum, "abs": np.abs, "sel": np.where}, dict(zip(given, (*a, *b), strict=True)))
         return tuple(made) if width == 1 else tuple(made[0])
 
     return name, Combine(source, value, width, **more)
 
 
+_FIRST = "(sel(a0 < b0, b0, a0), sel((a0 < b0) | ((a0 == b0) & (b1 > a1)), b1, a1))"
 FUNCTIONS: Mapping[str, Combine] = dict(
     (
         _function("combine_mul", "a, b", "a * b"),
@@ -202,7 +214,7 @@ FUNCTIONS: Mapping[str, Combine] = dict(
         _function("combine_or", "a, b", "a | b"),
         _function("combine_far", "a, b", "max(abs(a), abs(b))", kinds="f"),
         _function("combine_two", "a0, a1, b0, b1", "(a0 + b0, a1 ^ b1)"),
-        _function("combine_first", "a0, a1, b0, b1", "(sel(a0 < b0, b0, a0), sel((a0 < b0) | ((a0 == b0) & (b1 > a1)), b1, a1))"),
+        _function("combine_first", "a0, a1, b0, b1", _FIRST),
         _function("combine_affine", "a0, a1, b0, b1", "(a0 * b0, a1 * b0 + b1)", commutes=False),
     )
 )  # fmt: skip
@@ -368,3 +380,25 @@ def text(program: Program, one: Statement) -> list[str]:
     else:
         made = _EXPRESSIONS[one.op](program, one, names)
     return [f"{', '.join(str(var) for var in one.out)} = {made}"]
+
+
+def source(program: Program, name: str = "kernel") -> str:
+    """The text of a program's kernel, with the combine functions it uses in front."""
+    lines = [f"def {name}({', '.join(program.arguments())}):"]
+
+    def block(statements: tuple[Statement, ...], depth: int) -> None:
+        space = "    " * depth
+        for one in statements:
+            lines.extend(space + line for line in text(program, one))
+            for part, head in ((one.body, None), (one.other, "else:")):
+                if head and part:
+                    lines.append(space + head)
+                if part or (one.op in ("for", "while", "if") and head is None):
+                    block(part, depth + 1)
+        if not statements:
+            lines.append(space + "pass")
+
+    block(program.body, 1)
+    named = [one.more["function"] for one in walk(program.body) if "function" in one.more]
+    front = "".join(FUNCTIONS[function].source + "\n\n" for function in dict.fromkeys(named))
+    return f"{front}@triton.jit\n" + "\n".join(lines) + "\n"

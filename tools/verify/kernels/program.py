@@ -114,29 +114,6 @@ class Program:
         """The same launch of another body."""
         return replace(self, body=body)
 
-    def source(self, name: str = "kernel") -> str:
-        """The kernel's text, with the combine functions it uses in front."""
-        from mtia.tools.verify.kernels.operations import FUNCTIONS, text
-
-        lines = [f"def {name}({', '.join(self.arguments())}):"]
-
-        def block(statements: tuple[Statement, ...], depth: int) -> None:
-            space = "    " * depth
-            for one in statements:
-                lines.extend(space + line for line in text(self, one))
-                for part, head in ((one.body, None), (one.other, "else:")):
-                    if head and part:
-                        lines.append(space + head)
-                    if part or (one.op in ("for", "while", "if") and head is None):
-                        block(part, depth + 1)
-            if not statements:
-                lines.append(space + "pass")
-
-        block(self.body, 1)
-        named = [one.more["function"] for one in walk(self.body) if "function" in one.more]
-        front = "".join(FUNCTIONS[function].source + "\n\n" for function in dict.fromkeys(named))
-        return f"{front}@triton.jit\n" + "\n".join(lines) + "\n"
-
 
 def walk(statements: tuple[Statement, ...]) -> Iterator[Statement]:
     """All statements, those of blocks after the one that holds them."""

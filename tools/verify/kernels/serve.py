@@ -60,7 +60,9 @@ def judged(program: Program, arrays: Mapping[str, Memory]) -> Outcome:
     except Exception as problem:
         place = traceback.extract_tb(problem.__traceback__)[-1]
         text = str(problem).splitlines() or [""]
-        return Outcome("error", f"{type(problem).__name__}: {text[0]} ({os.path.basename(place.filename)}:{place.lineno})")
+        return Outcome(
+            "error", f"{type(problem).__name__}: {text[0]} ({os.path.basename(place.filename)}:{place.lineno})"
+        )
     found = differences(arrays, got)
     return Outcome("different", found) if found else Outcome("same")
 
@@ -103,8 +105,9 @@ class Runner:
     def _start(self) -> Connection[Any, Any]:
         with Listener(None) as listener:
             environment = dict(os.environ, TRITON_INTERPRET="1" if self.interpreter else "0")
-            command = [sys.executable, "-m", "mtia.tools.verify.kernels.serve", str(listener.address)]
-            self.process = subprocess.Popen(command, env=environment)
+            program = "from mtia.tools.verify.kernels import serve; serve.main()"
+            command = [sys.executable, "-c", program, str(listener.address)]
+            self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
             self.connection = listener.accept()
         self.answered = 0
         return self.connection
@@ -156,9 +159,3 @@ def main() -> None:
         except EOFError:
             return
         connection.send(_answer(request))
-
-
-if __name__ == "__main__":
-    from mtia.tools.verify.kernels import serve  # what travels has its class in this module, not in __main__
-
-    serve.main()

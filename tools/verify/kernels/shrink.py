@@ -45,7 +45,9 @@ def _smaller(program: Program) -> Iterator[Program]:
             if size > 1
         )
     for name, size in program.dims.items():
-        yield from (replace(program, dims={**program.dims, name: less}) for less in (1, 2, size // 2) if 0 < less < size)
+        yield from (
+            replace(program, dims={**program.dims, name: less}) for less in (1, 2, size // 2) if 0 < less < size
+        )
     for key, value in _PLAIN.items():
         if program.options[key] != value:
             yield replace(program, options={**program.options, key: value})

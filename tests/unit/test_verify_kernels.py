@@ -1,0 +1,124 @@
+"""The campaign of random Triton programs: a sample, a planted fault, and what it has found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+pytest.importorskip("triton")
+
+from mtia.compiler import pipeline
+from mtia.compiler.frontends.triton_source import to_ttir
+from mtia.compiler.options import Options
+from mtia.compiler.passes import select_engines_commands
+from mtia.runtime.device import Device
+from mtia.runtime.launch import launch
+from mtia.tools.verify import kernels
+from mtia.tools.verify.kernels.evaluate import evaluate
+from mtia.tools.verify.kernels.execute import function
+from mtia.tools.verify.kernels.generate import generate
+from mtia.tools.verify.kernels.operations import source
+from mtia.tools.verify.kernels.program import walk
+from mtia.tools.verify.kernels.serve import judged, made
+from mtia.tools.verify.kernels.shrink import shrunk, without_unused
+
+
+def test_a_sample_shows_no_difference() -> None:
+    report = kernels.run(seed=1, size=50, progress=lambda done, total: None, interpret=6)
+    assert not report.failures, report.failures[0]
+    assert report.counts["same"] + report.counts.get("refused", 0) == 50
+    assert report.counts["interpreted"] > 0
+    assert report.counts["statements, most"] > report.counts["statements, median"] > 5
+
+
+def test_a_seed_gives_one_program() -> None:
+    assert [source(generate(n)) for n in range(20)] == [source(generate(n)) for n in range(20)]
+    assert len({source(generate(n)) for n in range(20)}) == 20
+
+
+def test_all_operations_are_generated() -> None:
+    found = {one.op for n in range(400) for one in walk(generate(n).body)}
+    from mtia.tools.verify.kernels.operations import OPERATIONS
+
+    rest = {"pid", "tile", "load", "store", "block_load", "block_store", "atomic", "dot", "reduce", "scan", "sort"}
+    assert set(OPERATIONS) | rest | {"for", "while", "if", "return", "gather", "histogram", "cat", "join"} <= found
+
+
+def test_a_planted_fault_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = select_engines_commands.HANDLERS
+    monkeypatch.setitem(handlers, "arith.subf", handlers["arith.addf"])
+    for seed in range(200):
+        program, arrays, _ = made(seed)
+        if any(one.op == "sub" and one.out[0].kind == "fp32" for one in walk(program.body)):
+            if judged(program, arrays).verdict == "different":
+                break
+    else:
+        pytest.fail("not found")
+    small = shrunk(program, lambda other: judged(other, evaluate(other)).verdict == "different", tries=80)
+    assert len(list(walk(small.body))) <= 8 and "sub" in {one.op for one in walk(small.body)}
+
+
+def test_unused_statements_go() -> None:
+    body = generate(3).body
+    kept = without_unused(body)
+    assert len(kept) <= len(body) and without_unused(kept) == kept
+
+
+# --- programs that were once wrong -----------------------------------------------------------------------------------
+
+
+def launched(body: str, types: str, arrays: Sequence[Any], **options: Any) -> None:
+    """Run a kernel with arguments `x, y` (as many as arrays), which change in place."""
+    names = ", ".join("xyz"[: len(arrays)])
+    lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
+    kernel = function(f"@triton.jit\ndef kernel({names}):\n{lines}\n")
+    text = to_ttir(kernel, dict(zip("xyz", types.split(), strict=False)))
+    executable = pipeline.run(text, "ttir", "elf", pipeline.Job(Options("mtia300", **options)))
+    device = Device("mtia300")
+    buffers = [device.copy_in(array) for array in arrays]
+    launch(device, executable, (1,), buffers, limit=1_000_000).check()
+    for buffer, array in zip(buffers, arrays, strict=True):
+        device.copy_out(buffer, array)
+
+
+def test_a_loaded_value_that_is_stored_after_its_last_use() -> None:
+    x, y = np.arange(8, dtype=np.float32), np.zeros(8, np.float32)
+    launched(
+        "a = tl.load(x + tl.arange(0, 8))\nb = a + 0.5\ntl.store(x + tl.arange(0, 8), a)\n"
+        "tl.store(y + tl.arange(0, 8), b)",
+        "*fp32 *fp32", [x, y],
+    )  # fmt: skip
+    assert x.tolist() == list(range(8)) and np.array_equal(y, x + 0.5)
+
+
+def test_sorting_a_small_tile() -> None:
+    x = np.zeros(8, np.int32)
+    launched(
+        "a = tl.arange(0, 2)[:, None] * 6 + tl.arange(0, 4)[None, :]\n"
+        "at = tl.arange(0, 2)[:, None] * 4 + tl.arange(0, 4)[None, :]\ntl.store(x + at, tl.sort(a))",
+        "*i32", [x],
+    )  # fmt: skip
+    assert x.tolist() == [0, 1, 2, 3, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((1, 2), 1), ((2, 1), 0), ((2,), 0)])
+def test_the_place_of_the_smaller_of_two(shape: tuple[int, ...], axis: int) -> None:
+    x, y = np.array([7, 3], np.int32), np.full(1, 9, np.int32)
+    at = f"tl.reshape(tl.arange(0, 2), {list(shape)})" if len(shape) > 1 else "tl.arange(0, 2)"
+    where = "tl.arange(0, 1)" if len(shape) > 1 else "0"
+    launched(f"tl.store(y + {where}, tl.argmin(tl.load(x + {at}), {axis}))", "*i32 *i32", [x, y])
+    assert y[0] == 1
+
+
+def test_bf16_on_harts_without_it() -> None:
+    x = np.array([-1.5, 2.0, -0.0, 3.25], ml_dtypes.bfloat16)
+    y = np.zeros(4, ml_dtypes.bfloat16)
+    launched(
+        "a = tl.load(x + tl.arange(0, 4))\ntl.store(y + tl.arange(0, 4), tl.abs(a))\ntl.store(x, tl.load(x + 3))",
+        "*bf16 *bf16", [x, y], hart_only=True,
+    )  # fmt: skip
+    assert y.tolist() == [1.5, 2.0, 0.0, 3.25] and x[0] == 3.25
