@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mtia.compiler.passes.select_engines_views import View, Views, create
+from mtia.compiler.passes.select_engines_views import View, Views, create, index_constant
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import GLOBAL
 
@@ -63,7 +63,11 @@ class Scratch:
 
     def _number(self) -> Any:
         if self._hart is None:
-            start = ir.InsertionPoint.at_block_begin(self.block)
+            first = self.block.operations[0].operation
+            if first.name != "arith.constant":  # the program loop is made behind constants
+                begin = ir.InsertionPoint(first)
+                first = index_constant(0, begin, self.function.location).owner
+            start = ir.InsertionPoint.after(first)
             self._hart = create("mtia.hart_number", [], [ir.IndexType.get()], start, self.function.location)
         return self._hart
 
