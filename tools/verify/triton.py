@@ -135,6 +135,6 @@ def _report(seed: int, size: int, judged: list[tuple[Result, Verdict]]) -> Suite
     report.files = triton_table.counted(judged, lambda r: r.file)
     report.functions = triton_table.counted(judged, lambda r: f"{r.file}::{r.function}")
     report.notes = [f"{name}: {triton_table.in_words(counts)}" for name, counts in report.files.items()]
-    groups = triton_table.groups(judged)
-    report.failures = [g.line() for g in groups if g.verdict.mark == OURS and g.verdict.kind != "skipped"]
+    groups = [g for g in triton_table.groups(judged) if g.verdict.mark == OURS]
+    report.failures = [g.line() for g in groups if g.verdict.kind not in ("skipped", "not run")]
     return report

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mtia.tools.verify.triton_reasons import LEFT_OUT
 
 __all__: list[str] = []
 
@@ -75,11 +76,21 @@ def _leave_async_mode() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave a sample of the tests."""
+    """Leave out the tests that take hours, and leave a sample of the others."""
+    left_out = [item for item in items if _why_left_out(item.nodeid)]
+    items[:] = [item for item in items if not _why_left_out(item.nodeid)]
+    with open(config.getoption("--mtia-results"), "a") as file:
+        for item in left_out:
+            values = {"test": item.nodeid, "outcome": "not run", "message": _why_left_out(item.nodeid)}
+            file.write(json.dumps(values) + "\n")
     size = config.getoption("--mtia-size")
     if 0 < size < len(items):
         chosen = set(random.Random(config.getoption("--mtia-seed")).sample(range(len(items)), size))
         items[:] = [item for number, item in enumerate(items) if number in chosen]
+
+
+def _why_left_out(test: str) -> str:
+    return next((why for part, why in LEFT_OUT.items() if part in test), "")
 
 
 class _Writer:

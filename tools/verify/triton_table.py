@@ -9,7 +9,7 @@ from mtia.tools.verify.triton_reasons import LATER, OURS, RULES, SKIPS_OF_VENDOR
 
 __all__ = ["KINDS", "Group", "counted", "groups", "in_words", "text"]
 
-KINDS = ("passed", "failed", "wrong", "crashed", "hung", "skipped")
+KINDS = ("passed", "failed", "wrong", "crashed", "hung", "not run", "skipped")
 Judged = Sequence[tuple[Result, Verdict]]
 MEANINGS = {VENDOR: "of another vendor", LATER: "of a later Triton", OURS: "ours"}
 
@@ -62,8 +62,9 @@ def text(judged: Judged, files: Sequence[str]) -> str:
         f"Written by `mtiac verify triton --suite PATH --files {' '.join(files)} --write FILE` with Triton "
         f"{triton.__version__} on {devices.target()}; [triton.md](triton.md) says how to get the tests.",
         "",
-        "*wrong* is an assertion on values; *crashed* and *hung* ended their worker or their time. A test is",
-        f"*{MEANINGS[VENDOR]}* or *{MEANINGS[LATER]}* by the rules at the end; all else is ours.",
+        "*wrong* is an assertion on values; *crashed* and *hung* ended their worker or their time; *not run* are",
+        f"tests that take hours. A test is *{MEANINGS[VENDOR]}* or *{MEANINGS[LATER]}* by the rules at the end;",
+        "all else is ours.",
         "",
         *_files(judged),
         *_groups(judged),
