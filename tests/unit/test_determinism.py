@@ -12,7 +12,7 @@ PROGRAM = """
 import hashlib, importlib
 from mtia.compiler.driver import compile_triton
 from mtia.compiler.options import Options
-from mtia.tools.bench.compile import CASES
+from mtia.tools.bench.compile_cases import CASES
 for case in CASES:
     kernel = getattr(importlib.import_module(f"mtia.tools.kernels.{case.module}"), case.kernel)
     made = compile_triton(kernel, case.signature, case.constants, Options(target=TARGET))

@@ -10,7 +10,7 @@ from typing import Any
 
 from mtia.isa.chip import Chip, load_chip
 from mtia.tools.bench.common import Row
-from mtia.tools.bench.compile import CASES, Case
+from mtia.tools.bench.compile_cases import CASES, Case
 from mtia.tools.checking import max_error, within
 
 __all__ = ["Problem", "measure", "problems", "rows"]
