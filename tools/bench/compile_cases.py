@@ -25,7 +25,7 @@ def _strides(*names: str) -> dict[str, str]:
 
 def _typed(text: str) -> dict[str, str]:
     """A signature from `type: names; type: names`."""
-    found = {}
+    found: dict[str, str] = {}
     for part in text.split(";"):
         kind, names = part.split(":")
         found |= dict.fromkeys(names.split(), kind.strip())
