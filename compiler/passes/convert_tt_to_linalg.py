@@ -47,7 +47,7 @@ def convert_tt_to_linalg(module: Any, options: Options) -> None:
     for function in functions:
         if not _is_private(function):
             with ir.InsertionPoint(function), function.location:
-                _convert(function, callees)
+                _convert(function, options, callees)
     for function in functions:
         function.operation.erase()
 
@@ -81,7 +81,7 @@ def _argument_type(type_: Any) -> Any:
     return type_
 
 
-def _convert(old: Any, callees: Mapping[str, Any]) -> None:
+def _convert(old: Any, options: Options, callees: Mapping[str, Any]) -> None:
     """A new function before the old one, with its body lowered."""
     arguments = list(old.regions[0].blocks[0].arguments)
     inputs = [_argument_type(argument.type) for argument in arguments]
@@ -89,7 +89,7 @@ def _convert(old: Any, callees: Mapping[str, Any]) -> None:
     if "arg_attrs" in old.attributes:
         new.attributes["arg_attrs"] = old.attributes["arg_attrs"]
     entry = new.add_entry_block([argument.location for argument in arguments])
-    converter = Converter(entry, callees)
+    converter = Converter(entry, options, callees)
     with ir.InsertionPoint(entry):
         for number, (argument, became) in enumerate(zip(arguments, entry.arguments, strict=True)):
             converter.set(argument, _known(converter, argument.type, became, list(entry.arguments)[number + 1 :]))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mtia.compiler.locations import place_of
+from mtia.compiler.options import Options
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_values import (
     Affine,
@@ -50,7 +51,9 @@ STRIDED, ELEMENTS = "strided transfer", "element loop"  # paths of an access
 class Converter:
     """Lowers the operations of one function, in order, into the current insertion point."""
 
-    def __init__(self, entry: Any, callees: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, entry: Any, options: Options, callees: Mapping[str, Any] | None = None) -> None:
+        self.chip = options.chip
+        self.hart_only = options.hart_only
         self.callees = callees or {}
         self.calls: list[str] = []
         self.addresses: dict[Any, Any] = {}  # of a tensor of places made from addresses, those addresses

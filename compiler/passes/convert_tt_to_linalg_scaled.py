@@ -8,13 +8,13 @@ narrower one. Harts turn factors into f32 and unpack 4-bit elements to e4m3; the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mtia.compiler.passes import convert_tt_to_linalg_build as build
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers
-from mtia.compiler.passes.convert_tt_to_linalg_dots import multiply
+from mtia.compiler.passes.convert_tt_to_linalg_dots import apart, multiply
 from mtia.dialects.mlir import arith, ir, memref
 
 __all__: list[str] = []
@@ -41,7 +41,8 @@ def _dot_scaled(c: Converter, op: Any) -> None:
         sides.append(
             Side(build.buffer_of(tensor), _factors(c, factors), is_packed, along_k, name == "lhs").widened(element)
         )
-    c.set(op.result, multiply(*sides, c.tensor(op.c)))
+    left, right = sides
+    c.set(op.result, multiply(left, right, c.tensor(op.c)))
 
 
 def _common_type(formats: Sequence[str]) -> Any:
@@ -61,7 +62,7 @@ def _factors(c: Converter, value: Any) -> Any:
         return None
     source = build.buffer_of(c.tensor(value))
     body = _from_e8m0 if isinstance(source.type.element_type, ir.IntegerType) else _extend
-    return _apart(source, ir.F32Type.get(), body)
+    return apart([source], ir.F32Type.get(), body)
 
 
 def _extend(x: Any) -> Any:
@@ -174,15 +175,6 @@ def _every_second(buffer: Any, dim: int, place: int) -> Any:
     return memref.SubViewOp(kind, buffer, [], [], [], offsets, sizes, steps).result
 
 
-def _apart(source: Any, element: Any, body: Callable[[Any], Any]) -> Any:
-    """A new buffer with `body` of every element of a buffer."""
-    shape = list(source.type.shape)
-    out = memref.AllocOp(build.buffer_type(shape, element), [], []).result
-    same = build.identity_map(len(shape))
-    build.generic([source], [out], [same, same], lambda x, _: [body(x)])
-    return out
-
-
 def _convert(x: Any, element: Any) -> Any:
     """A float in another type."""
     if x.type == element:
@@ -211,4 +203,4 @@ def _unpack(codes: Any, place: int) -> Any:
         magnitude = arith.select(arith.cmpi(arith.CmpIPredicate.ult, size, byte(2)), small, normal)
         return arith.bitcast(kind, arith.ori(magnitude, sign))
 
-    return _apart(codes, kind, body)
+    return apart([codes], kind, body)
