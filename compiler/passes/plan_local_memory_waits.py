@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mtia.compiler.passes.plan_local_memory_origins import Origins
 from mtia.compiler.passes.select_engines_views import Views, create
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import GLOBAL, memory_space
@@ -29,6 +30,7 @@ NO_ACCESS = frozenset(
         "mtia.cb_next",
     )
 )
+READS = frozenset(("memref.load", "vector.load"))  # all else that touches device memory may be a signal to others
 
 
 class Waits:
@@ -36,6 +38,7 @@ class Waits:
 
     def __init__(self) -> None:
         self.views = Views()
+        self.origins = Origins(self.views)
         self.settled: set[Any] = set()
         self.sent: set[Any] = set()
 
@@ -55,7 +58,7 @@ class Waits:
                         self.block(inner)
                 self.settled.clear()
             else:
-                self.wait(operation, touched(operation, self.views))
+                self.wait(operation, touched(operation, self.views), only_reads(operation, self.views))
 
     def simple(self, op: Any) -> None:
         name = op.name
@@ -65,18 +68,26 @@ class Waits:
         if name.startswith("mtia."):
             self.settled -= roots
             settled = "mtia.settled" in op.attributes  # nothing in the same loop writes what it reads
-            if name in ("mtia.dma_in", "mtia.dma_in_indexed") and self.sent & roots and not settled:
+            if name in ("mtia.dma_in", "mtia.dma_in_indexed") and not settled and self.may_read_back(roots):
                 self.drain(op)
             if name in ("mtia.dma_out", "mtia.dma_out_indexed"):
                 self.sent |= {root for root in roots if memory_space(root.type) == GLOBAL}
             return
         if name.startswith(("memref.", "vector.")):
-            self.wait(op, roots)
+            self.wait(op, roots, name in READS)
 
-    def wait(self, op: Any, roots: set[Any]) -> None:
-        """The hart touches these buffers in an operation without commands."""
-        if any(memory_space(root.type) == GLOBAL for root in roots) and self.sent:
-            self.drain(op)
+    def may_read_back(self, roots: set[Any]) -> bool:
+        """Whether something that was sent to device memory may be in these buffers."""
+        return self.origins.overlap(self.sent, {root for root in roots if memory_space(root.type) == GLOBAL})
+
+    def wait(self, op: Any, roots: set[Any], reads: bool) -> None:
+        """The hart touches these buffers in an operation without commands.
+
+        What it writes may tell other programs that what was sent before is there.
+        """
+        if self.may_read_back(roots) if reads else any(memory_space(root.type) == GLOBAL for root in roots):
+            if self.sent:
+                self.drain(op)
         local = [
             root for root in roots if memory_space(root.type) != GLOBAL and root not in self.settled and circular(root)
         ]
@@ -114,6 +125,20 @@ def has_commands(op: Any) -> bool:
                 if inner.operation.name.startswith("mtia.") or has_commands(inner.operation):
                     return True
     return False
+
+
+def only_reads(op: Any, views: Views) -> bool:
+    """Whether an operation without commands writes no device memory."""
+    for region in op.regions:
+        for block in region.blocks:
+            for inner in block.operations:
+                operation = inner.operation
+                if len(operation.regions) and not only_reads(operation, views):
+                    return False
+                roots = roots_of(operation, views) if operation.name not in NO_ACCESS else set()
+                if operation.name not in READS and any(memory_space(root.type) == GLOBAL for root in roots):
+                    return False
+    return True
 
 
 def touched(op: Any, views: Views) -> set[Any]:

@@ -109,6 +109,15 @@ def cut_off(x_ptr, out_ptr, start, size, beyond, BLOCK: tl.constexpr):  # type: 
 
 
 @triton.jit
+def turns_between(a_ptr, b_ptr, turns, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+    at = tl.arange(0, BLOCK)
+    source, target = a_ptr, b_ptr
+    for _ in range(turns):
+        tl.store(target + at, tl.load(source + at) * 2 + 1)
+        source, target = target, source
+
+
+@triton.jit
 def halves(x_ptr, out_ptr, ROWS: tl.constexpr, COLS: tl.constexpr):  # type: ignore[no-untyped-def]
     row, col, half = tl.arange(0, ROWS), tl.arange(0, COLS), tl.arange(0, COLS // 2)
     x = tl.load(x_ptr + row[:, None] * COLS + col[None, :])

@@ -281,6 +281,13 @@ def test_shapes() -> None:
     np.testing.assert_array_equal(out[3 * n : 5 * n], np.concatenate([y, x]))
 
 
+def test_buffers_that_change_places_are_written_before_they_are_read() -> None:
+    a, b = np.ones(4096, np.float32), np.zeros(4096, np.float32)
+    launch(compiled(kernels("corners").turns_between, "*fp32 *fp32 i32", BLOCK=4096), [1], a, b, 6)
+    np.testing.assert_array_equal(a, np.full(4096, 2.0**7 - 1, np.float32))
+    np.testing.assert_array_equal(b, np.full(4096, 2.0**6 - 1, np.float32))
+
+
 def test_halves_of_a_matrix() -> None:
     x, out = floats(8, 16), np.zeros(6 * 64, np.float32)
     launch(compiled(kernels("corners").halves, "*fp32 *fp32", ROWS=8, COLS=16), [1], x, out)

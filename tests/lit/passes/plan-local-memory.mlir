@@ -52,6 +52,52 @@ func.func @kernel(%x: memref<?xf32, 1>, %y: memref<?xf32, 1>) {
   return
 }
 
+// A scalar of another argument is read at once; of what a loaded address may point to, only memory of the same source is
+// waited for; an address that a loop swaps may be either argument; what the hart writes may be a signal.
+// CHECK-LABEL: func.func @origins
+// CHECK: "mtia.dma_out"
+// CHECK-NOT: "mtia.wait"
+// CHECK: memref.load %arg0
+// CHECK-NOT: "mtia.wait"
+// CHECK: "mtia.dma_in"
+// CHECK: "mtia.wait"() {units = 2 : i64}
+// CHECK-NEXT: "mtia.dma_in"
+// CHECK: "mtia.wait"() {units = 2 : i64}
+// CHECK-NEXT: memref.store
+// CHECK: scf.for
+// CHECK: "mtia.wait"() {units = 2 : i64}
+// CHECK-NEXT: "mtia.dma_in"
+// CHECK: "mtia.dma_out"
+func.func @origins(%x: memref<?xi64, 1>, %y: memref<?xi64, 1>, %n: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %a = memref.alloc() : memref<64xi32>
+  %p = memref.load %x[%c0] : memref<?xi64, 1>
+  %q = memref.load %y[%c0] : memref<?xi64, 1>
+  %pm = "mtia.memory_at"(%p) : (i64) -> memref<?xi32, 1>
+  %qm = "mtia.memory_at"(%q) : (i64) -> memref<?xi32, 1>
+  %ps = memref.reinterpret_cast %pm to offset: [0], sizes: [64], strides: [1] : memref<?xi32, 1> to memref<64xi32, strided<[1]>, 1>
+  %qs = memref.reinterpret_cast %qm to offset: [0], sizes: [64], strides: [1] : memref<?xi32, 1> to memref<64xi32, strided<[1]>, 1>
+  "mtia.dma_in"(%ps, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<64xi32, strided<[1]>, 1>, memref<64xi32>) -> ()
+  "mtia.dma_out"(%a, %ps) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<64xi32>, memref<64xi32, strided<[1]>, 1>) -> ()
+  %r = memref.load %x[%c1] : memref<?xi64, 1>
+  %rm = "mtia.memory_at"(%r) : (i64) -> memref<?xi32, 1>
+  %rs = memref.reinterpret_cast %rm to offset: [0], sizes: [64], strides: [1] : memref<?xi32, 1> to memref<64xi32, strided<[1]>, 1>
+  "mtia.dma_in"(%qs, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<64xi32, strided<[1]>, 1>, memref<64xi32>) -> ()
+  "mtia.dma_in"(%rs, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<64xi32, strided<[1]>, 1>, memref<64xi32>) -> ()
+  memref.store %r, %y[%c1] : memref<?xi64, 1>
+  %u:2 = scf.for %i = %c0 to %n step %c1 iter_args(%l = %p, %m = %q) -> (i64, i64) {
+    %lm = "mtia.memory_at"(%l) : (i64) -> memref<?xi32, 1>
+    %mm = "mtia.memory_at"(%m) : (i64) -> memref<?xi32, 1>
+    %ls = memref.reinterpret_cast %lm to offset: [0], sizes: [64], strides: [1] : memref<?xi32, 1> to memref<64xi32, strided<[1]>, 1>
+    %ms = memref.reinterpret_cast %mm to offset: [0], sizes: [64], strides: [1] : memref<?xi32, 1> to memref<64xi32, strided<[1]>, 1>
+    "mtia.dma_in"(%ls, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<64xi32, strided<[1]>, 1>, memref<64xi32>) -> ()
+    "mtia.dma_out"(%a, %ms) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<64xi32>, memref<64xi32, strided<[1]>, 1>) -> ()
+    scf.yield %m, %l : i64, i64
+  }
+  return
+}
+
 // The hart waits before it touches what commands write, and before device memory that was just written is read back.
 // CHECK-LABEL: func.func @waits
 // CHECK: "mtia.dma_in"
