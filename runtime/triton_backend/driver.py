@@ -46,11 +46,11 @@ class Utils:
         self.driver = driver
 
     def load_binary(self, name: str, executable: bytes, shared: int, device: int) -> tuple[Any, Any, int, int, int]:
-        """(module, function, tile registers in use, spills, threads allowed) of an executable."""
+        """(module, function, tile registers in use, bytes a hart spills, threads allowed) of an executable."""
         from mtia.runtime import elf
 
         program = elf.load(executable)
-        return program, program, int(program.metadata.get("tile_registers", 1)), 0, ANY_WARPS
+        return program, program, int(program.metadata.get("tile_registers", 1)), sum(program.scratch), ANY_WARPS
 
     def get_device_properties(self, device: int) -> dict[str, int]:
         """The chip in Triton's words; clock rates are in kHz, the bus width in bits."""

@@ -152,6 +152,24 @@ def test_metadata_in_our_meaning(numbers: list[torch.Tensor]) -> None:
         add[(4,)](*numbers, SIZE, BLOCK=1024, num_warps=3)
 
 
+def test_spills_are_bytes() -> None:
+    """A block that a loop carries and that is larger than local memory goes to device memory as a whole."""
+    size = 1 << 17
+
+    @triton.jit  # type: ignore[misc, untyped-decorator, unused-ignore]
+    def total(x, out, n, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+        i = tl.arange(0, BLOCK)
+        sums = tl.zeros((BLOCK,), tl.float32)
+        for part in range(n):
+            sums = sums * 2 + tl.load(x + part * BLOCK + i)
+        tl.store(out + i, sums)
+
+    x, out = torch.arange(3.0 * size) % 7, torch.zeros(size)
+    kernel = total[(1,)](x, out, 3, BLOCK=size)
+    assert kernel.n_spills == 4 * size
+    assert torch.equal(out, 4 * x[:size] + 2 * x[size : 2 * size] + x[2 * size :])
+
+
 def test_launch_hooks_get_the_metadata(numbers: list[torch.Tensor]) -> None:
     calls: list[tuple[str, dict[str, Any]]] = []
 

@@ -48,13 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--files", nargs="+", metavar="FILE", help=f"files or folders in it ({' '.join(FILES)})")
     parser.add_argument("--only", metavar="EXPRESSION", default="", help="tests whose names match, as pytest's -k")
     parser.add_argument("--jobs", type=int, default=2, help="workers (2)")
-    parser.add_argument("--limit", type=int, default=120, metavar="SECONDS", help="more than that is a hang (120)")
+    parser.add_argument("--limit", type=int, default=300, metavar="SECONDS", help="more than that is a hang (300)")
     parser.add_argument("--write", metavar="FILE", help="write the table of all that does not pass")
 
 
 def run(
     seed: int, size: int, progress: Progress, suite: str, files: list[str] | None = None, only: str = "",
-    jobs: int = 2, limit: int = 120, write: str | None = None,
+    jobs: int = 2, limit: int = 300, write: str | None = None,
 ) -> SuiteReport:  # fmt: skip
     """Run the tests of the suite's files, or a sample of `size`."""
     folder = _folder(Path(suite))
