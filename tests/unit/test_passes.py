@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+import ast
+import random
 from pathlib import Path
 
 import pytest
 from mtia.compiler import pipeline
+from mtia.tools.verify import passes
+from mtia.tools.verify.pass_mutants import KINDS, draw, files, without_body
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS))
-
-import mutate_passes  # noqa: E402
-
 NAMES = pipeline.pass_names()
 
 
@@ -23,14 +22,24 @@ def test_every_pass_has_its_lit_test() -> None:
 
 def test_a_function_loses_its_body_only() -> None:
     source = 'def f(x):\n    """Doc."""\n    return g(x)\n\n\ndef g(x):\n    return x\n'
-    changed = mutate_passes.without_body(source, "f")
+    changed = without_body(source, "f")
     assert changed == "def f(x):\n    return None\n\n\ndef g(x):\n    return x\n"
 
 
 def test_the_copied_compiler_passes() -> None:
-    assert mutate_passes.lit_passes("fuse", mutate=False)
+    assert passes.lit_passes("fuse", mutate=False)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_lit_notices_an_empty_pass(name: str) -> None:
-    assert not mutate_passes.lit_passes(name)
+    assert not passes.lit_passes(name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mutant_is_one_change_of_a_copy(kind: str) -> None:
+    first, second = (draw(kind, random.Random("7 0")) for _ in range(2))
+    assert first == second and first.kind == kind
+    before, after = files()[first.file].read_text(), first.source
+    tree = ast.unparse(ast.parse(before)).splitlines()
+    changed = [line for line in after.splitlines() if line not in tree]
+    assert after != ast.unparse(ast.parse(before)) + "\n" and len(changed) <= 2

@@ -122,3 +122,15 @@ def test_bf16_on_harts_without_it() -> None:
         "*bf16 *bf16", [x, y], hart_only=True,
     )  # fmt: skip
     assert y.tolist() == [1.5, 2.0, 0.0, 3.25] and x[0] == 3.25
+
+
+def test_a_block_pointer_load_that_does_not_change_in_a_loop() -> None:
+    x, y = np.arange(4, dtype=np.float32), np.zeros(4, np.float32)
+    launched(
+        "a = tl.full([4], 1, tl.float32)\nfor i in range(tl.load(y).to(tl.int32), 2):\n"
+        "    a = tl.load(tl.make_block_ptr(x, (4,), (1,), (0,), (4,), (0,)), boundary_check=(0,))\n"
+        "tl.store(y + tl.arange(0, 4), a)",
+        "*fp32 *fp32",
+        [x, y],
+    )
+    assert np.array_equal(x, y)

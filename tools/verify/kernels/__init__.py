@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,7 @@ INTERPRETER = {
     "fp8": "conversions to fp8 do not round to nearest even",
     "fma": "the product is rounded before the sum",
     "umulhi": "signed operands are taken as unsigned, but not at 64 bits",
+    "not": "the complement of an unsigned number is out of its range",
     "minimum": "a NaN is never left out",
     "trans": "a memory order of block pointers that is not the usual one",
     "nan": "NaN in tl.clamp",
@@ -63,6 +65,7 @@ def run(seed: int, size: int, progress: Progress, jobs: int = 1, interpret: int 
                 refusals[answer.outcome.text] += 1
             if answer.outcome.failed:
                 report.failures.append(_explained(number, answer, judge if len(report.failures) < shrink else None))
+                print(f"FAILED {report.failures[-1]}", file=sys.stderr, flush=True)  # a campaign takes hours
             elif interpret and number % interpret == 0:
                 _interpret(number, answer, other, report, verdicts)
     finally:
@@ -122,7 +125,7 @@ def _defects(program: Program) -> bool:
     special = any(pointer.flavour == "special" for pointer in program.pointers.values())
     return (
         bool(kinds & {"bf16", "fp8e5", "fp8e4nv"})
-        or bool(operations & {"fma", "umulhi"})
+        or bool(operations & {"fma", "umulhi", "not"})
         or (special and bool(operations & {"minimum", "maximum", "clamp"}))
     )
 
