@@ -29,7 +29,7 @@ from mtia.tools.verify.pass_mutants import KINDS, Mutant, draw, without_body
 __all__ = ["SIZE", "add_arguments", "lit_passes", "run", "sample"]
 
 SIZE = 50
-PROGRAMS = 80  # random programs that every mutant is tried on
+PROGRAMS = 50  # random programs that every mutant is tried on
 _LIMIT = 120  # seconds for what is not lit
 _UNIT = (
     "test_backend_passes", "test_ttir", "test_ttir_language", "test_expand_math", "test_hart_only",
