@@ -297,3 +297,16 @@ def test_refused_assembly(text: str, constraints: str, reason: str) -> None:
     line = refused_assembly.fn.__code__.co_firstlineno + 3
     assert "tt.elementwise_inline_asm" in str(caught.value) and reason in str(caught.value)
     assert str(caught.value).startswith(f"{__file__}:{line}:")
+
+
+@triton.jit
+def largest(x_ptr, out_ptr, N: tl.constexpr, K: tl.constexpr):
+    tl.store(out_ptr + tl.arange(0, K), tl.topk(tl.load(x_ptr + tl.arange(0, N)), K))
+
+
+@pytest.mark.parametrize(("n", "k"), [(8, 4), (32, 8), (64, 16)])
+def test_topk(n: int, k: int) -> None:
+    x = torch.from_numpy(np.random.default_rng(n).standard_normal(n).astype(np.float32))
+    out = torch.zeros(k, device=DEVICE)
+    largest[(1,)](x.to(DEVICE), out, N=n, K=k)
+    torch.testing.assert_close(out.cpu(), torch.topk(x, k).values, rtol=0, atol=0)
