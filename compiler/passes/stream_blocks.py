@@ -18,6 +18,7 @@ from mtia.compiler.passes.select_engines import location_text
 from mtia.compiler.passes.select_engines_views import Views, create
 from mtia.compiler.passes.stream_blocks_emit import Emitter
 from mtia.compiler.passes.stream_blocks_groups import Group, Member, Recipe, source_of
+from mtia.compiler.passes.stream_blocks_loops import divide_loop
 from mtia.compiler.passes.stream_blocks_nodes import Node, describe
 from mtia.compiler.passes.stream_blocks_scratch import Scratch, bytes_of
 from mtia.dialects.mlir import ir
@@ -249,6 +250,15 @@ class _Block:
         self.close(op)
         self.settle(roots, effects.sends, op)
         self.materialise([root for root in list(self.pending) if root in roots], op)
+        inner = []
+        if large and op.name == "scf.for":
+            self.wait(op)
+            inner = divide_loop(op, state.large, state.views, state.scratch, state.budget)
+        if inner:
+            state.done.append(op)
+            for loop in inner:
+                self.reach(loop)
+            return
         for region in op.regions if effects.nested else []:
             for block in region.blocks:
                 _Block(state, block).run()
@@ -266,12 +276,20 @@ class _Block:
 
     def direct(self, op: Any) -> None:
         """Let an operation reach large buffers in scratch memory."""
-        state = self.state
         if op.name.startswith("mtia."):
             raise TooLarge
-        ip = ir.InsertionPoint(op)
+        self.wait(op)
+        self.reach(op)
+
+    def wait(self, before: Any) -> None:
+        """Wait for transfers: what follows reads and writes scratch memory itself, or other parts of it."""
         units = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 1 << Unit.FI_IN | 1 << Unit.FI_OUT)
-        create("mtia.wait", [], [], ip, op.location, units=units)
+        create("mtia.wait", [], [], ir.InsertionPoint(before), before.location, units=units)
+
+    def reach(self, op: Any) -> None:
+        """Replace large buffers in an operation, and in those inside it, by what stands for them in scratch memory."""
+        state = self.state
+        ip = ir.InsertionPoint(op)
         for named in (op, *(inner for region in op.regions for inner in _walk(region))):
             for position, value in enumerate(named.operands):
                 if isinstance(value.type, ir.MemRefType) and state.views.root(value) in state.large:

@@ -23,7 +23,7 @@ from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import MAX_DMA_RANK
 from mtia.isa.xmtia.codes import Unit
 
-__all__ = ["Emitter", "choose_tile"]
+__all__ = ["SETTLED", "Emitter", "choose_tile", "segments", "transfer"]
 
 LINE = 64  # bytes: a shorter run of memory costs as much
 COMMAND = 2048  # what one more tile costs a transfer, in bytes of it
@@ -80,7 +80,7 @@ def _cost(group: Group, tile: Sequence[int]) -> float:
             run = size
             if member.node.remote is not None and touch is member.node.touches[0]:
                 run = _run(member, touch, axes, tile)
-            total += math.prod(counts) * (size * max(1.0, LINE / run) + COMMAND)
+            total += math.prod(counts) * (size * (1 + LINE / run) + COMMAND)
     return total
 
 
@@ -239,24 +239,8 @@ class Body:
         touch = self.group.touch[key]
         local = self.views.of(self.local[key])
         remote = self.part(squeezed(self.scratch.view(touch.view)), axes)
-        both = _collapsed(local, remote)
-        outer = max(0, len(both) - MAX_DMA_RANK)
-        _, indices, ip = loop_nest([size for size, _, _ in both[:outer]], self.ip, self.loc)
-        shape = tuple(size for size, _, _ in both[outer:])
-        pair = []
-        for number, view in enumerate((local, remote)):
-            terms = tuple((index, dim[1 + number]) for index, dim in zip(indices, both, strict=False))
-            strides = tuple(dim[1 + number] for dim in both[outer:])
-            pair.append(self.views.memref(view.moved(terms=terms).shaped(shape, strides), ip, self.loc))
+        made = transfer(self.views, name, local, remote, self.ip, self.loc)
         receives = name == "mtia.dma_in"
-        lists = [1, 1, 0, 0] + ([0] if receives else [])
-        made = ir.Operation.create(
-            name,
-            operands=pair[::-1] if receives else pair,
-            attributes={"operandSegmentSizes": ir.DenseI32ArrayAttr.get(lists)},
-            loc=self.loc,
-            ip=ip,
-        )
         if receives and (key[0] not in self.kept or set(self.offsets) <= set(axes)):
             made.attributes[SETTLED] = ir.UnitAttr.get()
 
@@ -339,6 +323,27 @@ class Body:
             static_sizes=array(shape),
             static_strides=array(static),
         )
+
+
+def transfer(views: Views, name: str, local: View, remote: View, ip: Any, loc: Any) -> Any:
+    """A transfer between a tile and scratch memory, in loops where it has more dimensions than a descriptor."""
+    both = _collapsed(local, remote)
+    outer = max(0, len(both) - MAX_DMA_RANK)
+    _, indices, ip = loop_nest([size for size, _, _ in both[:outer]], ip, loc)
+    shape = tuple(size for size, _, _ in both[outer:])
+    pair = []
+    for number, view in enumerate((local, remote)):
+        terms = tuple((index, dim[1 + number]) for index, dim in zip(indices, both, strict=False))
+        strides = tuple(dim[1 + number] for dim in both[outer:])
+        pair.append(views.memref(view.moved(terms=terms).shaped(shape, strides), ip, loc))
+    receives = name == "mtia.dma_in"
+    return ir.Operation.create(
+        name,
+        operands=pair[::-1] if receives else pair,
+        attributes={"operandSegmentSizes": ir.DenseI32ArrayAttr.get([1, 1, 0, 0] + ([0] if receives else []))},
+        loc=loc,
+        ip=ip,
+    )
 
 
 def _collapsed(local: View, remote: View) -> list[tuple[int, int, int]]:

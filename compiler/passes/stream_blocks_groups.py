@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from mtia.compiler.passes.plan_local_memory import element_bytes
 from mtia.compiler.passes.stream_blocks_nodes import Node, Touch
 from mtia.dialects.mlir import ir
 
@@ -29,15 +30,9 @@ class Member:
     dims: tuple[int, ...]
 
 
-def element_size(touch: Touch) -> int:
-    """Bytes of an element in memory."""
-    element = touch.view.element
-    return 8 if isinstance(element, ir.IndexType) else max(1, int(element.width) // 8)
-
-
 def tile_bytes(touch: Touch, axes: Sequence[int | None], tile: Sequence[int]) -> int:
     """Bytes of one tile of a window; axes without a dimension are of size 1."""
-    total = element_size(touch)
+    total = element_bytes(touch.view.element)
     for axis in axes:
         total *= 1 if axis is None else tile[axis]
     return total
@@ -206,7 +201,7 @@ class Group:
 
 
 def _bytes(touch: Touch) -> int:
-    total = element_size(touch)
+    total = element_bytes(touch.view.element)
     for size in touch.view.shape:
         total *= size
     return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from mtia.compiler.passes.plan_local_memory import element_bytes
 from mtia.compiler.passes.select_engines_views import View, Views, create, index_constant
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import GLOBAL
@@ -74,6 +75,4 @@ class Scratch:
 
 def bytes_of(root: Any) -> int:
     """Bytes of a buffer."""
-    element = root.type.element_type
-    width = 8 if isinstance(element, ir.IndexType) else max(1, int(element.width) // 8)
-    return int(math.prod(root.type.shape)) * width
+    return int(math.prod(root.type.shape)) * element_bytes(root.type.element_type)
