@@ -170,6 +170,11 @@ class _Block:
         self.settle(node.writes, node.sends, node.op, node.reads)
         if self.reads_back(node):
             self.close(node.op)
+        captured = {view.root for view in node.captured}
+        self.materialise([root for root in captured if root in self.pending], node.op)
+        if captured & self.group.writes:
+            self.close(node.op)
+            self.materialise([root for root in captured if root in self.pending], node.op)
         if self.starts(node):
             for root in node.writes:
                 self.pending[root] = (node,)

@@ -16,19 +16,19 @@ from mtia.compiler.passes.select_engines_views import (
     index_constant,
     loop_nest,
 )
+from mtia.compiler.passes.stream_blocks_gather import fetch, gather_indices, gather_of
 from mtia.compiler.passes.stream_blocks_groups import Group, Member, tile_bytes
-from mtia.compiler.passes.stream_blocks_nodes import Touch, squeezed
-from mtia.compiler.passes.stream_blocks_scratch import Scratch
+from mtia.compiler.passes.stream_blocks_nodes import Node, Touch, squeezed
+from mtia.compiler.passes.stream_blocks_scratch import SETTLED, Scratch
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import MAX_DMA_RANK
 from mtia.isa.xmtia.codes import Unit
 
-__all__ = ["SETTLED", "Emitter", "choose_tile", "segments", "transfer"]
+__all__ = ["Emitter", "choose_tile", "segments", "transfer"]
 
 LINE = 64  # bytes: a shorter run of memory costs as much
 COMMAND = 2048  # what one more tile costs a transfer, in bytes of it
 MOST_CHOICES = 4096
-SETTLED = "mtia.settled"  # a transfer from scratch memory that nothing in the same loop writes
 
 
 def choose_tile(group: Group, most: int) -> list[int]:
@@ -108,7 +108,11 @@ class Emitter:
         """The loops of a group, with the buffers `kept` going to scratch memory; the tile, and how many there are."""
         tile = choose_tile(group, self.most)
         loc = group.members[-1].node.op.location
-        if kept or any(self._starts_read(group, root) for root in group.keys if root in group.large):
+        if (
+            kept
+            or group.captured & set(group.large)
+            or any(self._starts_read(group, root) for root in group.keys if root in group.large)
+        ):
             units = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 1 << Unit.FI_IN | 1 << Unit.FI_OUT)
             create("mtia.wait", [], [], ip, loc, units=units)
         divided = [dim for dim, size in enumerate(group.sizes) if tile[dim] < size]
@@ -181,7 +185,7 @@ class Body:
         node = member.node
         operands = list(node.op.operands)
         for touch in node.touches:
-            operands[touch.position] = self.operand(touch, touch.view.root in node.reads)
+            operands[touch.position] = self.operand(touch, touch.reads)
         if node.remote is not None:
             self.transfer(member, operands)
             return
@@ -191,6 +195,32 @@ class Body:
         for region in made.regions:
             for block in region.blocks:
                 self.indices(member, block)
+        if any(view.root in self.group.large for view in node.captured):
+            self.load_anywhere(node, made, operands[-1])
+
+    def load_anywhere(self, node: Node, made: Any, target: Any) -> None:
+        """Let an operation load from scratch memory, by indexed transfers if it does nothing else."""
+        load = gather_of(made)
+        if (
+            load is not None
+            and len(node.captured) == 1
+            and _contiguous(node.captured[0])
+            and _contiguous(self.views.of(target))
+        ):
+            kind = ir.MemRefType.get(list(target.type.shape), ir.IntegerType.get_signless(32))
+            lists = ir.DenseI32ArrayAttr.get([0, 0])
+            before = ir.InsertionPoint(made)
+            indices = create("memref.alloc", [], [kind], before, self.loc, operandSegmentSizes=lists)
+            gather_indices(made, indices, node.captured[0])
+            source = self.scratch.view(node.captured[0])
+            fetch(self.views, source, indices, self.views.of(target), self.ip, self.loc)
+            return
+        for inner in made.regions[0].blocks[0].operations:
+            if inner.operation.name == "memref.load":
+                root = self.views.root(inner.operands[0])
+                if root in self.group.large:
+                    view = self.scratch.view(self.views.of(inner.operands[0]))
+                    inner.operation.operands[0] = self.views.memref(view, ir.InsertionPoint(made), self.loc)
 
     def operand(self, touch: Touch, read: bool) -> Any:
         """The tile of a window: in local memory for large buffers, else a part of the buffer itself."""
@@ -323,6 +353,16 @@ class Body:
             static_sizes=array(shape),
             static_strides=array(static),
         )
+
+
+def _contiguous(view: View) -> bool:
+    """Whether a window is its elements in order."""
+    size = 1
+    for extent, stride in zip(reversed(view.shape), reversed(view.strides), strict=True):
+        if extent != 1 and stride != size:
+            return False
+        size *= extent
+    return True
 
 
 def transfer(views: Views, name: str, local: View, remote: View, ip: Any, loc: Any) -> Any:

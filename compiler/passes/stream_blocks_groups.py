@@ -53,6 +53,7 @@ class Group:
         self.partial: dict[Any, set[int]] = {}  # result of a reduction → dimensions it is summed over
         self.reads: set[Any] = set()
         self.writes: set[Any] = set()
+        self.captured: set[Any] = set()  # buffers of which any element may be loaded
 
     # -- building ---------------------------------------------------------------------------------------------------
 
@@ -63,7 +64,7 @@ class Group:
         other.axes, other.touch = dict(self.axes), dict(self.touch)
         other.keys = {root: list(keys) for root, keys in self.keys.items()}
         other.whole, other.partial = set(self.whole), {root: set(dims) for root, dims in self.partial.items()}
-        other.reads, other.writes = set(self.reads), set(self.writes)
+        other.reads, other.writes, other.captured = set(self.reads), set(self.writes), set(self.captured)
         return other
 
     def extended(self, node: Node, recipes: Iterable[Recipe]) -> Group | None:
@@ -97,6 +98,10 @@ class Group:
         dims = self._place(node)
         if dims is None or not self._memory_order(node):
             return False
+        captured = {view.root for view in node.captured}
+        if captured & (self.writes | node.writes) or node.writes & self.captured:
+            return False
+        self.captured |= captured
         if not again:
             self.whole |= set(range(len(self.sizes))) - set(dims)
         for touch in node.touches:

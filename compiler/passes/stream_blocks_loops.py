@@ -11,8 +11,8 @@ from typing import Any
 
 from mtia.compiler.passes.plan_local_memory import element_bytes
 from mtia.compiler.passes.select_engines_views import View, Views, create, index_constant
-from mtia.compiler.passes.stream_blocks_emit import SETTLED, segments, transfer
-from mtia.compiler.passes.stream_blocks_scratch import Scratch
+from mtia.compiler.passes.stream_blocks_emit import segments, transfer
+from mtia.compiler.passes.stream_blocks_scratch import SETTLED, Scratch
 from mtia.dialects.mlir import ir
 
 __all__ = ["divide_loop"]

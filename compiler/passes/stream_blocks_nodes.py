@@ -54,7 +54,10 @@ class Touch:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Node:
-    """An operation as loops over tiles see it; `remote` is the position of an operand in device memory."""
+    """An operation as loops over tiles see it.
+
+    `remote` is the position of an operand in device memory; `captured` are windows whose elements it loads anywhere.
+    """
 
     op: Any
     sizes: tuple[int, ...]
@@ -62,6 +65,7 @@ class Node:
     touches: tuple[Touch, ...]
     order: int
     remote: int | None = None
+    captured: tuple[View, ...] = ()
 
     @property
     def sends(self) -> bool:
@@ -71,7 +75,8 @@ class Node:
     @property
     def reads(self) -> set[Any]:
         """Buffers whose old content matters: read, or written in part."""
-        return {touch.view.root for touch in self.touches if touch.reads or not _covers(touch)}
+        found = {touch.view.root for touch in self.touches if touch.reads or not _covers(touch)}
+        return found | {view.root for view in self.captured}
 
     @property
     def writes(self) -> set[Any]:
@@ -137,10 +142,11 @@ def _divisible(remote: Any, views: Views) -> bool:
 
 
 def _structured(op: Any, views: Views, order: int) -> Node | None:
-    structure = _fill(op) if op.name == "linalg.fill" else structure_of(op)
-    if structure is None or len(op.results):
-        return None
-    if any(_touches_memory(inner) for region in op.regions for block in region.blocks for inner in block.operations):
+    structure = structure_of(op)
+    if op.name in ("linalg.fill", "memref.copy"):
+        structure = _plain(op)
+    captured = _captured(op, views)
+    if structure is None or captured is None or len(op.results):
         return None
     sizes: list[int | None] = [None] * len(structure.reductions)
     touches = []
@@ -158,16 +164,30 @@ def _structured(op: Any, views: Views, order: int) -> Node | None:
     if any(size is None for size in sizes):
         return None
     reductions = frozenset(dim for dim, reduced in enumerate(structure.reductions) if reduced)
-    return Node(op, tuple(size for size in sizes if size is not None), reductions, tuple(touches), order)
+    return Node(
+        op, tuple(size for size in sizes if size is not None), reductions, tuple(touches), order, None, captured
+    )
 
 
-def _fill(op: Any) -> Structure:
-    rank = op.operands[1].type.rank
-    return Structure(((), tuple(range(rank))), (False,) * rank, 1)
+def _plain(op: Any) -> Structure:
+    """A fill or a copy as loops."""
+    every = tuple(range(op.operands[1].type.rank))
+    return Structure((() if op.name == "linalg.fill" else every, every), (False,) * len(every), 1)
 
 
-def _touches_memory(op: Any) -> bool:
-    return any(isinstance(value.type, ir.MemRefType) for value in op.operands) or len(op.operation.regions) > 0
+def _captured(op: Any, views: Views) -> tuple[View, ...] | None:
+    """Windows of local buffers that a body loads from; None when it does more than that with memory."""
+    found = []
+    for inner in [inner.operation for region in op.regions for block in region.blocks for inner in block.operations]:
+        named = [value for value in inner.operands if isinstance(value.type, ir.MemRefType)]
+        if len(inner.regions) or (named and inner.name != "memref.load"):
+            return None
+        for value in named:
+            view = views.of(value)
+            if not view.static or view.terms or memory_space(view.root.type) == GLOBAL:
+                return None
+            found.append(view)
+    return tuple(found)
 
 
 def _accumulates(op: Any, position: int, structure: Any) -> bool:

@@ -10,8 +10,9 @@ from mtia.compiler.passes.select_engines_views import View, Views, create, index
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import GLOBAL
 
-__all__ = ["SCRATCH", "Scratch"]
+__all__ = ["SCRATCH", "SETTLED", "Scratch"]
 
+SETTLED = "mtia.settled"  # of a transfer from scratch memory that nothing in the same loop writes
 SCRATCH = "mtia.scratch"  # function attribute: bytes for each hart of each of the last arguments, separated by commas
 
 

@@ -93,6 +93,35 @@ def histogram(x, out, B: tl.constexpr, K: tl.constexpr):  # type: ignore[no-unty
 
 
 @triton.jit
+def cumsum(x, out, M: tl.constexpr, N: tl.constexpr, AXIS: tl.constexpr):  # type: ignore[no-untyped-def]
+    i = tl.arange(0, M)[:, None] * N + tl.arange(0, N)[None, :]
+    tl.store(out + i, tl.cumsum(tl.load(x + i), AXIS, reverse=AXIS == 1))
+
+
+@triton.jit
+def gather(x, index, out, M: tl.constexpr, N: tl.constexpr, AXIS: tl.constexpr):  # type: ignore[no-untyped-def]
+    i = tl.arange(0, M)[:, None] * N + tl.arange(0, N)[None, :]
+    tl.store(out + i, tl.gather(tl.load(x + i), tl.load(index + i), AXIS))
+
+
+@triton.jit
+def interleave(x, y, out, difference, B: tl.constexpr):  # type: ignore[no-untyped-def]
+    i = tl.arange(0, B)
+    both = tl.interleave(tl.load(x + i), tl.load(y + i))
+    tl.store(out + tl.arange(0, 2 * B), both)
+    a, b = tl.split(tl.reshape(both, (B, 2)))
+    tl.store(difference + i, a - b)
+
+
+@triton.jit
+def chosen(x, y, out, B: tl.constexpr):  # type: ignore[no-untyped-def]
+    i = tl.arange(0, B)
+    m = tl.load(x + i) > 0
+    v = tl.load(y + i, mask=m, other=7.0)
+    tl.store(out + i, v - tl.max(v, 0), mask=m)
+
+
+@triton.jit
 def in_place(x, B: tl.constexpr):  # type: ignore[no-untyped-def]
     i = tl.arange(0, B)
     v = tl.load(x + i)
@@ -197,6 +226,38 @@ def test_single_elements_of_a_spilled_block() -> None:
     out = np.zeros(64, np.int32)
     run(histogram, [x, out], {"B": 2**17, "K": 64}, 1, "mtia200")
     np.testing.assert_array_equal(out, np.bincount(x, minlength=64))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_scans_walk_tiles(axis: int) -> None:
+    x, out = normal(128, 1024), nothing(128, 1024)
+    result, _ = run(cumsum, [x, out], {"M": 128, "N": 1024, "AXIS": axis}, 1, "mtia200")
+    turned = np.flip(x.astype(np.float64), 1) if axis else x.astype(np.float64)
+    wanted = turned.cumsum(axis)
+    np.testing.assert_allclose(out, np.flip(wanted, 1) if axis else wanted, rtol=1e-3, atol=1e-2)
+    assert result.cycles < 20 * x.size  # an access to device memory alone takes hundreds
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_gathers_are_indexed_transfers(axis: int) -> None:
+    x, out = normal(128, 1024), nothing(128, 1024)
+    index = np.random.default_rng(1).integers(0, x.shape[axis], x.shape).astype(np.int32)
+    result, _ = run(gather, [x, index, out], {"M": 128, "N": 1024, "AXIS": axis}, 1, "mtia200")
+    np.testing.assert_array_equal(out, np.take_along_axis(x, index, axis))
+    assert result.cycles < 4 * x.size
+
+
+def test_parts_of_a_spilled_block() -> None:
+    x, y, out, difference = normal(2**16), normal(2**16)[::-1].copy(), nothing(2**17), nothing(2**16)
+    run(interleave, [x, y, out, difference], {"B": 2**16}, 1, "mtia300")
+    np.testing.assert_array_equal(out, np.stack([x, y], 1).ravel())
+    np.testing.assert_array_equal(difference, x - y)
+
+
+def test_masks_that_are_values() -> None:
+    x, y, out = normal(2**17), normal(2**17)[::-1].copy(), np.zeros(2**17, np.float32)
+    run(chosen, [x, y, out], {"B": 2**17}, 1, "mtia200")
+    np.testing.assert_array_equal(out, np.where(x > 0, y - 7, 0).astype(np.float32))
 
 
 def test_a_block_is_read_before_it_is_overwritten() -> None:
