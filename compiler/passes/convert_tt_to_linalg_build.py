@@ -32,6 +32,7 @@ __all__ = [
     "reassociation",
     "tensor_of",
     "tensor_type",
+    "transposed",
 ]
 
 DYNAMIC = ir.ShapedType.get_dynamic_size()
@@ -181,11 +182,23 @@ def column(buffer: Any) -> Any:
 
 def permuted(buffer: Any, order: Sequence[int]) -> Any:
     """A local buffer with its dimensions in another order."""
+    if list(order) == sorted(order):
+        return buffer
     strides, offset = buffer.type.get_strides_and_offset()
     layout = ir.StridedLayoutAttr.get(offset, [strides[axis] for axis in order])
     shape = [buffer.type.shape[axis] for axis in order]
     type_ = ir.MemRefType.get(shape, buffer.type.element_type, layout=layout)
     return memref.TransposeOp(type_, buffer, ir.AffineMap.get_permutation(list(order))).result
+
+
+def transposed(source: Any, order: Sequence[int]) -> Any:
+    """A tensor with its dimensions in another order; dimension i of the result is dimension order[i]."""
+    if list(order) == sorted(order):
+        return source
+    out = empty([source.type.shape[axis] for axis in order], source.type.element_type)
+    made = linalg.TransposeOp([out.type], source, out, list(order))
+    linalg.fill_builtin_region(made.operation)
+    return made.results[0]
 
 
 def loops(sizes: Sequence[int], constant: Callable[[int], Any], body: Callable[[list[Any]], None]) -> None:

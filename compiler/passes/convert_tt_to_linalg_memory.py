@@ -199,14 +199,21 @@ def is_row_list(extra: View) -> bool:
 
 
 def load_wrapped(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) -> Any:
-    """A dimension whose index wraps: one transfer where the block does not cross the end, else row by row."""
+    """A dimension whose index wraps: one transfer where the block does not cross the end, else row by row.
+
+    The buffer has the dimension that is contiguous in device memory last.
+    """
     offset, shape = pointers.offset, pointers.shape
     axis, wrap = next((axis, wrap) for axis, wrap in enumerate(offset.wraps) if wrap is not None)
-    buffer = memref.AllocOp(build.buffer_type(shape, pointers.memory.type.element_type), [], []).result
+    order = _contiguous_last(shape, offset.strides)
+    stored = [shape[at] for at in order]
+    buffer = memref.AllocOp(build.buffer_type(stored, pointers.memory.type.element_type), [], []).result
 
     def whole() -> list[Any]:
         base = c.index.add(offset.base, c.index.mul(wrap.first, offset.strides[axis]))
-        _transfer_in(c, pointers.memory, base, buffer, offset.strides, ranges, fill)
+        view = build.global_view(pointers.memory, base, stored, _strides(stored, [offset.strides[at] for at in order]))
+        lo, hi = ranges.values(c, order)
+        DmaIn(view, buffer, lo, hi, fill=fill if lo else None)
         return []
 
     def by_rows() -> list[Any]:
@@ -216,25 +223,39 @@ def load_wrapped(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) ->
             column = build.column(buffer)
             _transfer_rows(c, _as_matrix(pointers), 0, offset.strides[0], rows, _with_column(ranges), fill, column)
         else:
-            _transfer_rows(c, pointers, axis, offset.strides[axis], rows, ranges, fill, buffer)
+            _transfer_rows(c, pointers, axis, offset.strides[axis], rows, ranges, fill, buffer, order)
         return []
 
     build.if_(wrap.whole, whole, by_rows)
-    return build.tensor_of(buffer)
+    return build.transposed(build.tensor_of(buffer), [order.index(at) for at in range(len(shape))])
+
+
+def _contiguous_last(shape: Sequence[int], strides: Sequence[Index]) -> list[int]:
+    """The dimensions in the order of a buffer: the one that is contiguous in device memory is the last."""
+    axes = list(range(len(shape)))
+    if len(shape) > 1 and not same(strides[-1], 1):
+        unit = [axis for axis in axes if same(strides[axis], 1) and shape[axis] > 1]
+        if unit:
+            return [axis for axis in axes if axis != unit[-1]] + unit[-1:]
+    return axes
 
 
 def _transfer_rows(
-    c: Converter, pointers: Pointers, axis: int, stride: Index, rows: Any, ranges: Ranges, fill: Any, buffer: Any
-) -> None:
-    """Fill `buffer` with slices along `axis` picked by `rows`, each `stride` elements apart."""
+    c: Converter, pointers: Pointers, axis: int, stride: Index, rows: Any, ranges: Ranges, fill: Any, buffer: Any,
+    stored: Sequence[int] = (),
+) -> None:  # fmt: skip
+    """Fill `buffer` with slices along `axis` picked by `rows`, each `stride` elements apart.
+
+    `stored` gives the order of the dimensions in the buffer where it is not that of the pointers.
+    """
     rank = len(pointers.shape)
     order = [axis, *(other for other in range(rank) if other != axis)]
     strides = list(pointers.offset.strides)
     strides[axis] = stride
     shape = [pointers.shape[at] for at in order]
     view = build.global_view(pointers.memory, pointers.offset.base, shape, [strides[at] for at in order])
-    local = buffer if axis == 0 else build.permuted(buffer, order)
     lo, hi = ranges.values(c, order)
+    local = build.permuted(buffer, [list(stored).index(at) for at in order] if stored else order)
     DmaInIndexed(view, local, build.buffer_of(rows), lo, hi, fill=fill if lo else None)
 
 
@@ -286,4 +307,4 @@ def store_rows(c: Converter, pointers: Pointers, ranges: Ranges, value: Any) -> 
     view = build.global_view(pointers.memory, pointers.offset.base, [pointers.shape[at] for at in order], strides)
     local = build.buffer_of(value)
     lo, hi = ranges.values(c, order)
-    DmaOutIndexed(local if axis == 0 else build.permuted(local, order), view, build.buffer_of(rows), lo, hi)
+    DmaOutIndexed(build.permuted(local, order), view, build.buffer_of(rows), lo, hi)

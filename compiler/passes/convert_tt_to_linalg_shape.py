@@ -20,7 +20,7 @@ from mtia.compiler.passes.convert_tt_to_linalg_values import (
     Wrap,
     same,
 )
-from mtia.dialects.mlir import arith, ir, linalg, tensor
+from mtia.dialects.mlir import arith, ir, tensor
 from mtia.dialects.tt import element_type, shape_of
 
 __all__: list[str] = []
@@ -294,11 +294,7 @@ def transpose(c: Converter, known: Any, order: Sequence[int]) -> Any:
         return known.reshape(shape, lambda side: side.permute(order))
     if isinstance(known, Splat):
         return replace(known, shape=shape)
-    source = c.materialise(known)
-    out = build.empty(shape, source.type.element_type)
-    made = linalg.TransposeOp([out.type], source, out, order)
-    linalg.fill_builtin_region(made.operation)
-    return made.results[0]
+    return build.transposed(c.materialise(known), order)
 
 
 @lowers("tt.reshape")

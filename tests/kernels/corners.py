@@ -136,6 +136,14 @@ def halves(x_ptr, out_ptr, ROWS: tl.constexpr, COLS: tl.constexpr):  # type: ign
 
 
 @triton.jit
+def wrap_turned(x_ptr, out_ptr, start, size, n, stride, ROWS: tl.constexpr, COLS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Columns that wrap, of a matrix whose columns are contiguous, under a mask on the rows."""
+    row, col = tl.arange(0, ROWS), tl.arange(0, COLS)
+    x = tl.load(x_ptr + row[:, None] + ((start + col) % size)[None, :] * stride, mask=row[:, None] < n, other=7.0)
+    tl.store(out_ptr + row[:, None] * COLS + col[None, :], x)
+
+
+@triton.jit
 def swap(a_ptr, b_ptr, out_ptr, turns, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     at = tl.arange(0, BLOCK)
     left, right = a_ptr + at, b_ptr + at

@@ -312,6 +312,16 @@ def test_wrapped_offsets(start: int, size: int) -> None:
     np.testing.assert_array_equal(out, x[(start + np.arange(16)) % size])
 
 
+@pytest.mark.parametrize(("start", "size"), [(0, 40), (30, 40), (5, 7)])
+def test_wrapped_columns_of_a_turned_matrix(start: int, size: int) -> None:
+    x, out = floats(40, 24), np.zeros((16, 8), np.float32)
+    made = compiled(kernels("corners").wrap_turned, "*fp32 *fp32 i32 i32 i32 i32", ROWS=16, COLS=8)
+    launch(made, [1], x.reshape(-1), out.reshape(-1), start, size, 13, 24)
+    want = x[(start + np.arange(8)) % size, :16].T.copy()
+    want[13:] = 7.0
+    np.testing.assert_array_equal(out, want)
+
+
 @pytest.mark.parametrize(("start", "size"), [(0, 40), (30, 40), (39, 40), (20, 16), (0, 16)])
 def test_offsets_that_are_cut_off(start: int, size: int) -> None:
     x, out = floats(64), np.zeros(32, np.float32)

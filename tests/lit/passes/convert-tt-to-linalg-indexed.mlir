@@ -85,3 +85,36 @@ tt.func public @cut_off(%p: !tt.ptr<f32>, %out: !tt.ptr<f32>, %start: i32, %size
   tt.store %os, %x : tensor<8x!tt.ptr<f32>>
   tt.return
 }
+
+// Columns that wrap, of a matrix whose columns are contiguous: both transfers write rows of the matrix turned.
+// CHECK-LABEL: func.func @turned
+tt.func public @turned(%p: !tt.ptr<f32>, %out: !tt.ptr<f32>, %start: i32, %size: i32, %stride: i32) {
+  %row = tt.make_range {end = 16 : i32, start = 0 : i32} : tensor<16xi32>
+  %col = tt.make_range {end = 8 : i32, start = 0 : i32} : tensor<8xi32>
+  %s = tt.splat %start : i32 -> tensor<8xi32>
+  %at = arith.addi %s, %col : tensor<8xi32>
+  %m = tt.splat %size : i32 -> tensor<8xi32>
+  %wrapped = arith.remsi %at, %m : tensor<8xi32>
+  %st = tt.splat %stride : i32 -> tensor<8xi32>
+  %steps = arith.muli %wrapped, %st : tensor<8xi32>
+  %c2 = tt.expand_dims %steps {axis = 0 : i32} : tensor<8xi32> -> tensor<1x8xi32>
+  %cw = tt.broadcast %c2 : tensor<1x8xi32> -> tensor<16x8xi32>
+  %r2 = tt.expand_dims %row {axis = 1 : i32} : tensor<16xi32> -> tensor<16x1xi32>
+  %rw = tt.broadcast %r2 : tensor<16x1xi32> -> tensor<16x8xi32>
+  %offset = arith.addi %rw, %cw : tensor<16x8xi32>
+  %base = tt.splat %p : !tt.ptr<f32> -> tensor<16x8x!tt.ptr<f32>>
+  %ptrs = tt.addptr %base, %offset : tensor<16x8x!tt.ptr<f32>>, tensor<16x8xi32>
+  // CHECK: %[[BUFFER:.*]] = memref.alloc() : memref<8x16xf32>
+  // CHECK: scf.if
+  // CHECK: sizes: [8, 16], strides: [%{{.*}}, 1]
+  // CHECK: "mtia.dma_in"(%{{.*}}, %[[BUFFER]])
+  // CHECK: } else {
+  // CHECK: sizes: [8, 16], strides: [%{{.*}}, 1]
+  // CHECK: "mtia.dma_in_indexed"(%{{.*}}, %[[BUFFER]],
+  // CHECK: linalg.transpose
+  %x = tt.load %ptrs : tensor<16x8x!tt.ptr<f32>>
+  %o = tt.splat %out : !tt.ptr<f32> -> tensor<16x8x!tt.ptr<f32>>
+  %os = tt.addptr %o, %offset : tensor<16x8x!tt.ptr<f32>>, tensor<16x8xi32>
+  tt.store %os, %x : tensor<16x8x!tt.ptr<f32>>
+  tt.return
+}
