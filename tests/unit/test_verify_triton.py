@@ -25,7 +25,7 @@ def test_passes(device, n):
     assert device == "mtia" and CAPABILITY == (0, 0)
 @pytest.mark.parametrize("n", [1, 2])
 def test_wrong(n):
-    torch.testing.assert_close(torch.tensor([float(n)]), torch.tensor([0.0]))
+    assert torch.equal(torch.tensor([n]), torch.tensor([0]))
 def test_raises():
     raise ValueError("of ours, 12")
 def test_crashes():
@@ -74,7 +74,7 @@ def test_every_end_of_a_test_is_counted(suite: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     assert report.counts["passed"] == 3 and report.counts["wrong"] == 2
     assert report.counts["of another vendor"] == 2 and report.counts["of a later Triton"] == 1
-    assert report.counts["passed of ours, percent"] == 27.27  # 3 of 3 + 2 wrong + 4 + 2 not run
+    assert report.counts["passed of ours that ran, percent"] == 27.27  # 3 of 3 + 2 wrong + 4 + 2 not run
     assert len(report.failures) == 5
     text = table.read_text()
     assert "| language/test_some.py::test_vendor | 1 | failed | looks into ptx, another maker's stage |" in text
@@ -88,6 +88,20 @@ def test_a_sample_is_that_of_its_seed(suite: Path) -> None:
         return list(report.files)
 
     assert names(3) == names(3) == [f"unit/{name}.py" for name in ("language/test_import", "language/test_some")]
+
+
+def test_kept_results_are_of_several_runs(suite: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+
+    def passed(only: str) -> float:
+        report = triton.run(1, 0, lambda done, total: None, str(suite), only=only, jobs=1, results=str(kept))
+        return report.counts["passed"]
+
+    assert passed("passes and 1") == 1
+    with kept.open("a") as file:
+        file.write('{"test": "cut o')  # the run was ended
+    assert passed("passes") == 3
+    assert sum("test_passes" in line for line in kept.read_text().splitlines()) == 3
 
 
 def test_a_folder_that_is_no_tree_is_refused(tmp_path: Path) -> None:

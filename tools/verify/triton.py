@@ -49,14 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="EXPRESSION", default="", help="tests whose names match, as pytest's -k")
     parser.add_argument("--jobs", type=int, default=2, help="workers (2)")
     parser.add_argument("--limit", type=int, default=300, metavar="SECONDS", help="more than that is a hang (300)")
+    parser.add_argument("--results", metavar="FILE", help="keep results there; tests that have one do not run again")
     parser.add_argument("--write", metavar="FILE", help="write the table of all that does not pass")
 
 
 def run(
     seed: int, size: int, progress: Progress, suite: str, files: list[str] | None = None, only: str = "",
-    jobs: int = 2, limit: int = 300, write: str | None = None,
+    jobs: int = 2, limit: int = 300, results: str | None = None, write: str | None = None,
 ) -> SuiteReport:  # fmt: skip
-    """Run the tests of the suite's files, or a sample of `size`."""
+    """Run the tests of the suite's files, or a sample of `size`; the report is of all that `results` has."""
     folder = _folder(Path(suite))
     chosen = list(files or FILES)
     for name in chosen:
@@ -66,8 +67,10 @@ def run(
     if missing:
         raise UserError(f"the suite needs {', '.join(missing)} (pip install 'mtiac[dev]')")
     options = ["-n", str(max(jobs, 1)), "--timeout", str(limit), "--mtia-seed", str(seed), "--mtia-size", str(size)]
-    results = _results(folder, [*chosen, *options, *(["-k", only] if only else [])], progress)
-    judged = [(r, judge(r)) for r in results]
+    with tempfile.TemporaryDirectory(prefix="mtiac-triton-") as scratch:
+        file = Path(results).resolve() if results else Path(scratch) / "results"
+        _run(folder, file, Path(scratch), [*chosen, *options, *(["-k", only] if only else [])], progress)
+        judged = [(r, judge(r)) for r in sorted(_read(file)[0], key=lambda r: r.test)]
     report = _report(seed, size, judged)
     if write:
         Path(write).write_text(triton_table.text(judged, chosen))
@@ -82,32 +85,32 @@ def _folder(path: Path) -> Path:
     raise UserError(f"{path} is no tree of Triton: it has no python/test with unit/language in it")
 
 
-def _results(folder: Path, arguments: list[str], progress: Progress) -> list[Result]:
-    """Run pytest and read what the plug-in wrote while it runs."""
-    with tempfile.TemporaryDirectory(prefix="mtiac-triton-") as scratch:
-        file = Path(scratch) / "results"
-        file.touch()
-        command = [sys.executable, "-m", "pytest", "-p", "mtia.tools.verify.triton_plugin", "-p", "no:cacheprovider"]
-        command += ["-p", "no:randomly", "-p", "no:random_order", f"--rootdir={folder}", "-q", "--tb=short"]
-        command += ["--device", "mtia", "--continue-on-collection-errors", "--max-worker-restart=100000"]
-        command += [f"--mtia-results={file}", *arguments]
-        environment = os.environ | {"PYTHONHASHSEED": "0", "MTIA_FALLBACK": os.environ.get("MTIA_FALLBACK", "quiet")}
-        log = Path(scratch) / "log"
-        with log.open("w") as out:
-            child = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
-            try:
-                while child.poll() is None:
-                    time.sleep(0.5)
-                    done, total = _read(file)
-                    progress(len(done), max(total, len(done)))
-            finally:
-                if child.poll() is None:
-                    child.terminate()
-                    child.wait()
-        found = _read(file)[0]
-        if child.returncode in BROKEN and not found:
-            raise UserError(f"pytest {BROKEN[child.returncode]}: {log.read_text()[-2000:]}")
-    return sorted(found, key=lambda r: r.test)
+def _run(folder: Path, file: Path, scratch: Path, arguments: list[str], progress: Progress) -> None:
+    """Run pytest, whose plug-in writes into `file`, and show how far it is."""
+    text = file.read_text() if file.exists() else ""
+    file.write_text("".join(line for line in text.splitlines(keepends=True) if line.endswith("}\n")))
+    known = [result.test for result in _read(file)[0]]
+    done = scratch / "done"
+    done.write_text("\n".join(known))
+    command = [sys.executable, "-m", "pytest", "-p", "mtia.tools.verify.triton_plugin", "-p", "no:cacheprovider"]
+    command += ["-p", "no:randomly", "-p", "no:random_order", f"--rootdir={folder}", "-q", "--tb=short"]
+    command += ["--device", "mtia", "--continue-on-collection-errors", "--max-worker-restart=100000"]
+    command += [f"--mtia-results={file}", f"--mtia-done={done}", *arguments]
+    environment = os.environ | {"PYTHONHASHSEED": "0", "MTIA_FALLBACK": os.environ.get("MTIA_FALLBACK", "quiet")}
+    log = scratch / "log"
+    with log.open("w") as out:
+        child = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            while child.poll() is None:
+                time.sleep(0.5)
+                found, total = _read(file)
+                progress(len(found), max(len(known) + total, len(found)))
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                child.wait()
+    if child.returncode in BROKEN and len(_read(file)[0]) == len(known):
+        raise UserError(f"pytest {BROKEN[child.returncode]}: {log.read_text()[-2000:]}")
 
 
 def _read(file: Path) -> tuple[list[Result], int]:
@@ -130,8 +133,8 @@ def _report(seed: int, size: int, judged: list[tuple[Result, Verdict]]) -> Suite
     marks = Counter(verdict.mark for _, verdict in judged if verdict.kind != "passed")
     report.counts = {kind: kinds[kind] for kind in triton_table.KINDS}
     report.counts |= {"of another vendor": marks[VENDOR], "of a later Triton": marks[LATER]}
-    ours = kinds["passed"] + marks[OURS]
-    report.counts["passed of ours, percent"] = round(100 * kinds["passed"] / ours, 2) if ours else 100.0
+    ours = kinds["passed"] + sum(v.mark == OURS and v.kind not in ("passed", "skipped") for _, v in judged)
+    report.counts["passed of ours that ran, percent"] = round(100 * kinds["passed"] / ours, 2) if ours else 100.0
     report.files = triton_table.counted(judged, lambda r: r.file)
     report.functions = triton_table.counted(judged, lambda r: f"{r.file}::{r.function}")
     report.notes = [f"{name}: {triton_table.in_words(counts)}" for name, counts in report.files.items()]

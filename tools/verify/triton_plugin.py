@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Our options: the results' file, and a sample."""
     group = parser.getgroup("mtiac")
     group.addoption("--mtia-results", default="", help="file of the results, one JSON object a line")
+    group.addoption("--mtia-done", default="", help="file of the tests that are not to run again, one a line")
     group.addoption("--mtia-seed", type=int, default=1, help="seed of the sample")
     group.addoption("--mtia-size", type=int, default=0, help="how many tests; 0: all")
 
@@ -76,9 +77,11 @@ def _leave_async_mode() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that take hours, and leave a sample of the others."""
+    """Leave out what has run and the tests that take hours, and leave a sample of the others."""
+    done = Path(config.getoption("--mtia-done"))
+    known = set(done.read_text().splitlines()) if done.is_file() else set()
     left_out = [item for item in items if _why_left_out(item.nodeid)]
-    items[:] = [item for item in items if not _why_left_out(item.nodeid)]
+    items[:] = [item for item in items if not _why_left_out(item.nodeid) and item.nodeid not in known]
     with open(config.getoption("--mtia-results"), "a") as file:
         for item in left_out:
             values = {"test": item.nodeid, "outcome": "not run", "message": _why_left_out(item.nodeid)}
