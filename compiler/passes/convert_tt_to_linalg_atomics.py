@@ -11,7 +11,7 @@ from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, re
 from mtia.compiler.passes.convert_tt_to_linalg_elements import element_mask, element_offset, lanes
 from mtia.compiler.passes.convert_tt_to_linalg_values import Pointers
 from mtia.dialects.mlir import arith, ir, memref
-from mtia.dialects.tt import shape_of
+from mtia.dialects.tt import element_type, shape_of
 
 __all__ = ["ATOMIC_KINDS"]
 
@@ -31,13 +31,19 @@ ATOMIC_KINDS = {
 }
 """Triton's kinds, and those of floats in tensor descriptors."""
 
+_BITWISE = frozenset(("and", "or", "xor"))
+
 Update = Callable[[Any, Any, Sequence[Any]], Any]
 """(memory, offset, lane indices) to the old value of one element."""
 
 
 @lowers("tt.atomic_rmw")
 def _atomic_rmw(c: Converter, op: Any) -> None:
-    kind = ATOMIC_KINDS[ir.StringAttr(op.attributes["kind"]).value]
+    name = ir.StringAttr(op.attributes["kind"]).value
+    kind = ATOMIC_KINDS[name]
+    element = element_type(op.value.type)
+    if name in _BITWISE and isinstance(element, ir.FloatType):
+        raise refuse(op, f"no atomic '{name}' on {element}")
     value = c.tensor(op.value) if shape_of(op.value.type) else c.scalar(op.value)
 
     def update(memory: Any, offset: Any, indices: Sequence[Any]) -> Any:

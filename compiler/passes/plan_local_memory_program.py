@@ -55,6 +55,7 @@ def make_program_loop(function: Any, harts: int, vector_mask: int) -> None:
     for op in body:
         if op.name != "arith.constant":
             op.move_before(end)
+    grid.ip = ir.InsertionPoint(loop)  # what stood first in the block may be in the loop now
     replace_ids(inner, grid, inner.arguments[0], first, step)
     for op in collect(inner, [], ("mtia.hart_number",)):
         place = create("arith.index_cast", [number], [ir.IndexType.get()], ir.InsertionPoint(loop), loc)

@@ -310,3 +310,26 @@ def test_topk(n: int, k: int) -> None:
     out = torch.zeros(k, device=DEVICE)
     largest[(1,)](x.to(DEVICE), out, N=n, K=k)
     torch.testing.assert_close(out.cpu(), torch.topk(x, k).values, rtol=0, atol=0)
+
+
+@triton.jit
+def grid_sizes(out_ptr):
+    tl.store(out_ptr + tl.program_id(0), tl.num_programs(0) * 100 + tl.num_programs(1) * 10 + tl.num_programs(2))
+
+
+def test_sizes_of_the_grid() -> None:
+    out = torch.zeros(4, dtype=torch.int32, device=DEVICE)
+    grid_sizes[(4, 2, 3)](out)
+    assert out.tolist() == [423] * 4
+
+
+@triton.jit
+def float_and(out_ptr, x_ptr):
+    tl.atomic_and(out_ptr, tl.load(x_ptr))
+
+
+def test_a_bitwise_atomic_on_floats_is_refused() -> None:
+    from mtia.isa.errors import UserError
+
+    with pytest.raises(UserError, match="test_language.py.*no atomic 'and' on f32"):
+        float_and[(1,)](torch.zeros(1, device=DEVICE), torch.ones(1, device=DEVICE))
