@@ -61,7 +61,7 @@ def _halved(group: Group, most: int) -> list[int]:
 def _fits(group: Group, tile: Sequence[int], most: int) -> bool:
     divided = any(part < size for part, size in zip(tile, group.sizes, strict=True))
     largest = max(
-        (tile_bytes(group.touch[key], axes, tile) for key, axes in group.axes.items() if key[0] in group.large),
+        (tile_bytes(group.touch[kind], axes, tile) for kind, axes in group.axes.items() if kind[0][0] in group.large),
         default=0,
     )
     return group.bytes_of(tile) <= group.budget and (largest <= most or not divided)
@@ -73,7 +73,7 @@ def _cost(group: Group, tile: Sequence[int]) -> float:
     total = 0.0
     for member in group.members:
         for touch in member.node.touches:
-            axes = group.axes.get(touch.key, ())
+            axes = member.axes(touch)
             if touch.view.root not in group.large:
                 continue
             size = tile_bytes(touch, axes, tile)
@@ -185,7 +185,7 @@ class Body:
         node = member.node
         operands = list(node.op.operands)
         for touch in node.touches:
-            operands[touch.position] = self.operand(touch, touch.reads)
+            operands[touch.position] = self.operand(touch, member)
         if node.remote is not None:
             self.transfer(member, operands)
             return
@@ -222,21 +222,21 @@ class Body:
                     view = self.scratch.view(self.views.of(inner.operands[0]))
                     inner.operation.operands[0] = self.views.memref(view, ir.InsertionPoint(made), self.loc)
 
-    def operand(self, touch: Touch, read: bool) -> Any:
+    def operand(self, touch: Touch, member: Member) -> Any:
         """The tile of a window: in local memory for large buffers, else a part of the buffer itself."""
-        axes = self.group.axes[touch.key]
+        tile, axes = member.tile(touch), member.axes(touch)
         if touch.view.root not in self.group.large:
             return self.views.memref(self.shaped(touch, self.part(squeezed(touch.view), axes)), self.ip, self.loc)
-        made = self.local.get(touch.key)
+        made = self.local.get(tile)
         if made is None:
             kind = ir.MemRefType.get(self.shape(axes), touch.view.element)
             segments_ = ir.DenseI32ArrayAttr.get([0, 0])
             made = create(
                 "memref.alloc", [], [kind], self.ip, touch.view.root.owner.location, operandSegmentSizes=segments_
             )
-            self.local[touch.key] = made
-            if read:
-                self.move(touch.key, "mtia.dma_in")
+            self.local[tile] = made
+            if touch.reads:
+                self.move(tile, "mtia.dma_in")
         return self.views.memref(self.shaped(touch, self.views.of(made)), self.ip, self.loc)
 
     def shaped(self, touch: Touch, view: View) -> View:
@@ -271,7 +271,7 @@ class Body:
         remote = self.part(squeezed(self.scratch.view(touch.view)), axes)
         made = transfer(self.views, name, local, remote, self.ip, self.loc)
         receives = name == "mtia.dma_in"
-        if receives and (key[0] not in self.kept or set(self.offsets) <= set(axes)):
+        if receives and (key[0][0] not in self.kept or set(self.offsets) <= set(axes)):
             made.attributes[SETTLED] = ir.UnitAttr.get()
 
     def indices(self, member: Member, block: Any) -> None:

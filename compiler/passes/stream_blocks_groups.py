@@ -29,6 +29,14 @@ class Member:
     node: Node
     dims: tuple[int, ...]
 
+    def axes(self, touch: Touch) -> tuple[int | None, ...]:
+        """The group's dimension of each axis of an operand."""
+        return tuple(None if dim is None else self.dims[dim] for dim in touch.spread())
+
+    def tile(self, touch: Touch) -> Any:
+        """What tells the tiles of an operand from others: the window, and how the group walks it."""
+        return touch.key, self.axes(touch)
+
 
 def tile_bytes(touch: Touch, axes: Sequence[int | None], tile: Sequence[int]) -> int:
     """Bytes of one tile of a window; axes without a dimension are of size 1."""
@@ -46,9 +54,9 @@ class Group:
         self.budget = budget
         self.sizes: list[int] = []
         self.members: list[Member] = []
-        self.axes: dict[Any, tuple[int | None, ...]] = {}  # key of a window → dimension of each axis
+        self.axes: dict[Any, tuple[int | None, ...]] = {}  # tiles of a window → dimension of each axis
         self.touch: dict[Any, Touch] = {}
-        self.keys: dict[Any, list[Any]] = {}  # buffer → windows of it
+        self.keys: dict[Any, list[Any]] = {}  # buffer → tiles of it
         self.whole: set[int] = set()  # dimensions that must not be divided
         self.partial: dict[Any, set[int]] = {}  # result of a reduction → dimensions it is summed over
         self.reads: set[Any] = set()
@@ -107,9 +115,12 @@ class Group:
         for touch in node.touches:
             if touch.reads:
                 self.whole |= self.partial.get(touch.view.root, set()) if self._finished(node, touch) else set()
-        for touch in node.touches:
-            self._note(node, touch, dims)
-        self.members.append(Member(node, tuple(dims)))
+        member = Member(node, tuple(dims))
+        if not all(self._note(member, touch) for touch in node.touches):
+            return False
+        if any(len(self.keys[root]) > 1 for root in node.writes):
+            return False
+        self.members.append(member)
         self.reads |= node.reads
         self.writes |= node.writes
         return True
@@ -118,15 +129,18 @@ class Group:
         """Whether an operation needs the end result of a reduction: all do but one that sums further up."""
         return not (touch.writes and node.reductions)
 
-    def _note(self, node: Node, touch: Touch, dims: Sequence[int]) -> None:
-        axes = tuple(None if dim is None else dims[dim] for dim in touch.spread())
-        root = touch.view.root
-        if touch.key not in self.axes:
-            self.keys.setdefault(root, []).append(touch.key)
-            self.touch[touch.key] = touch
-        self.axes.setdefault(touch.key, axes)
-        if touch.writes and node.reductions:
-            self.partial.setdefault(root, set()).update(dims[dim] for dim in node.reductions)
+    def _note(self, member: Member, touch: Touch) -> bool:
+        """Remember an operand; a buffer that is written has tiles of one kind only."""
+        root, tile = touch.view.root, member.tile(touch)
+        if tile not in self.axes:
+            if root in self.keys and root in self.writes | member.node.writes:
+                return False
+            self.keys.setdefault(root, []).append(tile)
+            self.touch[tile] = touch
+            self.axes[tile] = tile[1]
+        if touch.writes and member.node.reductions:
+            self.partial.setdefault(root, set()).update(member.dims[dim] for dim in member.node.reductions)
+        return True
 
     def _place(self, node: Node) -> list[int] | None:
         """The group's dimension of each loop dimension of a node; None when they contradict each other."""
@@ -135,17 +149,22 @@ class Group:
             return list(range(len(node.sizes)))
         found: dict[int, int] = {}
         for touch in node.touches:
-            axes = self.axes.get(touch.key)
             root = touch.view.root
-            if axes is None:
+            same = [tile[1] for tile in self.keys.get(root, ()) if tile[0] == touch.key]
+            if not same:
                 if root in self.keys and (touch.writes or root in self.writes):
                     return None
                 continue
-            for dim, axis in zip(touch.spread(), axes, strict=True):
-                if dim is None or axis is None:
-                    continue
-                if found.setdefault(dim, axis) != axis:
+            pairs = {
+                dim: axis
+                for dim, axis in zip(touch.spread(), same[0], strict=True)
+                if dim is not None and axis is not None
+            }
+            if any(found.get(dim, axis) != axis for dim, axis in pairs.items()):
+                if touch.writes or root in self.writes:
                     return None
+                continue  # a second kind of tiles
+            found |= pairs
         if not found and node.sizes == tuple(self.sizes):
             return list(range(len(node.sizes)))
         if not found and any(size > 1 for size in node.sizes):
@@ -177,7 +196,9 @@ class Group:
 
     def bytes_of(self, tile: Sequence[int]) -> int:
         """Bytes of all tiles of large buffers."""
-        return sum(tile_bytes(self.touch[key], axes, tile) for key, axes in self.axes.items() if key[0] in self.large)
+        return sum(
+            tile_bytes(self.touch[kind], axes, tile) for kind, axes in self.axes.items() if kind[0][0] in self.large
+        )
 
     # -- after ------------------------------------------------------------------------------------------------------
 

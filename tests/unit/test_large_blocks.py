@@ -79,6 +79,13 @@ def matmul(x, y, out, K, M: tl.constexpr, N: tl.constexpr, BK: tl.constexpr):  #
 
 
 @triton.jit
+def square(x, out, N: tl.constexpr):  # type: ignore[no-untyped-def]
+    i = tl.arange(0, N)[:, None] * N + tl.arange(0, N)[None, :]
+    v = tl.load(x + i)
+    tl.store(out + i, tl.dot(v, v))
+
+
+@triton.jit
 def carried(x, out, n, B: tl.constexpr):  # type: ignore[no-untyped-def]
     i = tl.arange(0, B)
     acc = tl.zeros((B,), tl.float32)
@@ -211,6 +218,13 @@ def test_a_product_larger_than_the_accumulators(chip: str) -> None:
     x, y, out = normal(512, 128).astype(np.float16), normal(128, 512).astype(np.float16), nothing(512, 512)
     _, made = run(matmul, [x, y, out, 128], {"M": 512, "N": 512, "BK": 64}, 1, chip)
     np.testing.assert_allclose(out, x.astype(np.float32) @ y.astype(np.float32), rtol=1e-3, atol=1e-2)
+
+
+def test_a_block_times_itself() -> None:
+    x, out = normal(512, 512).astype(np.float16), nothing(512, 512)
+    run(square, [x, out], {"N": 512}, 1, "mtia200")  # tiles of rows and, of the same block, tiles of columns
+    wide = x.astype(np.float32)
+    np.testing.assert_allclose(out, wide @ wide, rtol=1e-3, atol=5e-2)
 
 
 @pytest.mark.parametrize("chip", CHIPS)
