@@ -10,20 +10,21 @@ from mtia.dialects.mlir import ir
 
 __all__ = ["lower_product"]
 
-LANES = (64, 32, 16)  # f32 elements at LMUL 4, 2 and 1 (VLEN 512)
-ROWS = 6  # six rows of 64 sums and one row of b are 28 of the 32 vector registers at LMUL 4
+GROUPS = (2048, 1024, 512)  # bits at LMUL 4, 2 and 1 (VLEN 512)
+ROWS = 6  # six rows of sums and one row of b are 28 of the 32 vector registers at LMUL 4
 
 
 def lower_product(a: View, b: View, acc: View, views: Views, ip: Any, loc: Any) -> None:
     """Emit acc += a · b, every element one fused multiply-add a step with k ascending."""
-    if str(acc.element) == "f32" and a.element == b.element == acc.element and b.strides[1] == acc.strides[1] == 1:
+    floats = str(acc.element) in ("f32", "f64") and a.element == b.element == acc.element
+    if floats and b.strides[1] == acc.strides[1] == 1:
         VectorProduct(a, b, acc, views, loc).emit(ip)
     else:
         scalar_product(a, b, acc, views, ip, loc)
 
 
 class VectorProduct:
-    """An f32 product whose b and acc have contiguous rows."""
+    """An f32 or f64 product whose b and acc have contiguous rows."""
 
     def __init__(self, a: View, b: View, acc: View, views: Views, loc: Any) -> None:
         self.a, self.b, self.acc = a, b, acc
@@ -35,7 +36,7 @@ class VectorProduct:
         (m, k), n = self.a.shape, self.b.shape[1]
         memrefs = [self.views.memref(view, ip, self.loc) for view in (self.a, self.b, self.acc)]
         column = 0
-        for lanes in LANES:
+        for lanes in (bits // self.acc.element.width for bits in GROUPS):
             count = (n - column) // lanes
             if count:
                 self.columns(memrefs, m, k, column, column + count * lanes, lanes, ip)
