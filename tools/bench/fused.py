@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from mtia.isa.chip import load_chip
 from mtia.tools.bench.common import Row
 from mtia.tools.checking import within
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mtia.compiler.driver import CompiledKernel
 
 __all__ = [
+    "Addresses",
     "Launch",
     "Work",
     "attention",
@@ -33,6 +35,13 @@ __all__ = [
     "rows",
     "uniform",
 ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Addresses:
+    """An argument that is an array of the addresses of tensors."""
+
+    tensors: tuple[Any, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,11 +73,13 @@ class Work:
     values: bool = True
 
 
-_KINDS = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32", "int32": "i32"}
+_KINDS = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32", "int32": "i32", "float8_e5m2": "fp8e5"}
 
 
 def _kind(value: Any) -> str:
     """Triton's name of an argument's type."""
+    if isinstance(value, Addresses):
+        return "*i64"
     if hasattr(value, "numel"):
         return "*" + _KINDS[str(value.dtype).removeprefix("torch.")]
     return "fp32" if isinstance(value, float) else "i32"
@@ -84,6 +95,14 @@ def compiled(step: Launch, target: str, **options: Any) -> CompiledKernel:
     return compile_triton(kernel, signature, step.constants, Options(target=target, **options))
 
 
+def _bytes(tensor: Any) -> Any:
+    """A tensor's memory as an array; numpy has no type for 8-bit floats."""
+    import torch
+
+    narrow = tensor.dtype.is_floating_point and tensor.element_size() == 1
+    return (tensor.view(torch.int8) if narrow else tensor).numpy()
+
+
 def measure(work: Work, target: str, state: str, **options: Any) -> Row:
     """Compile and run a row's launches; the percent is of the roof that binds the algorithm's own work."""
     from mtia.runtime.device import Device
@@ -93,14 +112,19 @@ def measure(work: Work, target: str, state: str, **options: Any) -> Row:
     device = Device(chip)
     buffers: dict[int, tuple[Any, Any]] = {}
     cycles, done = 0, 0
+
+    def placed(value: Any) -> Any:
+        """An argument on the device; a tensor is copied once."""
+        if isinstance(value, Addresses):
+            return device.copy_in(np.array([placed(tensor).address for tensor in value.tensors], np.int64))
+        if not hasattr(value, "numel"):
+            return value
+        if id(value) not in buffers:
+            buffers[id(value)] = value, device.copy_in(_bytes(value))
+        return buffers[id(value)][1]
+
     for step in work.launches:
-        arguments = []
-        for value in step.arguments.values():
-            if hasattr(value, "numel"):
-                if id(value) not in buffers:
-                    buffers[id(value)] = value, device.copy_in(value.numpy())
-                value = buffers[id(value)][1]
-            arguments.append(value)
+        arguments = [placed(value) for value in step.arguments.values()]
         result = launch(
             device, compiled(step, target, **options).elf, step.grid, arguments, state=state, values=work.values
         ).check()
@@ -108,11 +132,12 @@ def measure(work: Work, target: str, state: str, **options: Any) -> Row:
         done += result.counters["total"]["units"]["dpe"]["work"]
     if work.values:
         for tensor, buffer in buffers.values():
-            device.copy_out(buffer, tensor.numpy())
+            device.copy_out(buffer, _bytes(tensor))
     speed = chip.dram_bytes_per_clk if state == "cold" else chip.sram.bytes_per_clk
     least = {"DRAM" if state == "cold" else "SRAM": work.bytes / speed}
     if work.macs:
-        least["DPE"] = work.macs / (getattr(chip.dpe, work.dtype) * chip.pes)
+        # A chip that has no engine for a type multiplies it in fp16.
+        least["DPE"] = work.macs / ((getattr(chip.dpe, work.dtype) or chip.dpe.fp16) * chip.pes)
     roof = max(least, key=lambda name: least[name])
     percent = 100.0 * least[roof] / cycles
     return {
@@ -124,7 +149,7 @@ def measure(work: Work, target: str, state: str, **options: Any) -> Row:
         "config": " ".join(
             f"{name}={value}"
             for name, value in work.launches[-1].constants.items()
-            if name.startswith(("BLOCK", "SLICES", "GROUPS"))
+            if name.startswith(("BLOCK", "SLICES", "GROUP", "PROGRAMS", "HALVES"))
         ),
         "cycles": cycles,
         "roof": roof,

@@ -243,7 +243,7 @@ def _best(problem: Problem, target: str, state: str, configs: Iterator[dict[str,
 
 def problems(target: str = "") -> dict[str, Callable[[], Iterator[Row]]]:
     """The rows by name, of chips whose name contains `target`; each is computed when it is asked for."""
-    from mtia.tools.bench import fused
+    from mtia.tools.bench import fused, matrices
 
     def gemm_rows() -> Iterator[Row]:
         problem = gemm(2048, 2048, 2048)
@@ -270,6 +270,7 @@ def problems(target: str = "") -> dict[str, Callable[[], Iterator[Row]]]:
             if target in chip
         ),
         **fused.rows(target),
+        **matrices.rows(target),
     }
 
 
