@@ -1,4 +1,4 @@
-"""The matrix kernels of the benchmark at small sizes, partial blocks among them: values, and paths of their accesses."""
+"""The matrix kernels of the benchmark at small sizes, partial blocks among them: values, and paths of accesses."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def matmul(size: Blocks, dtype: str, blocks: Blocks, turned: bool = False, value
              "BLOCK_SIZE_K": blocks[2], "GROUP_SIZE_M": _GROUP, "ACTIVATION": ""},
         )  # fmt: skip
 
-    return _work("matmul tutorial", size, dtype, turned, values, launch)
+    return _work("matmul tutorial" + (" turned B" if turned else ""), size, dtype, turned, values, launch)
 
 
 def persistent(size: Blocks, blocks: Blocks, chip: Chip, descriptors: bool, values: bool = True) -> Work:
