@@ -6,9 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from mtia.compiler.options import Options
-from mtia.compiler.passes.plan_local_memory import LocalMemoryFull, buffer_bytes, plan_local_memory
+from mtia.compiler.passes.plan_local_memory import (
+    FIRST_BYTE,
+    STACK_BYTES,
+    LocalMemoryFull,
+    buffer_bytes,
+    plan_local_memory,
+)
 from mtia.compiler.passes.stream_blocks import LEVELS, TooLarge, stream_blocks
 from mtia.dialects.mlir import ir
+from mtia.dialects.mtia import ACCUMULATORS, memory_space
 
 __all__ = ["select_to_fit"]
 
@@ -36,9 +43,10 @@ def select_to_fit(module: Any, options: Options, select: Select) -> tuple[Any, l
 
 def _full(module: Any, options: Options) -> LocalMemoryFull | None:
     """Why the buffers of a module do not fit, by planning a copy; None when they do."""
-    needed = sum(_buffers(op.operation) for op in module.body.operations)
-    if needed <= min(options.chip.ls.bytes // 2, options.chip.re.bytes):
-        return None
+    chip = options.chip
+    local, accumulators = _buffers(module.operation)
+    if local <= chip.ls.bytes - FIRST_BYTE - chip.hart.count * STACK_BYTES and accumulators <= chip.re.bytes:
+        return None  # they would fit even side by side
     trial = module.operation.clone()
     try:
         plan_local_memory(trial, options)
@@ -47,15 +55,15 @@ def _full(module: Any, options: Options) -> LocalMemoryFull | None:
     return None
 
 
-def _buffers(function: Any) -> int:
-    """Bytes of all buffers of a function."""
-    total = 0
+def _buffers(module: Any) -> tuple[int, int]:
+    """Bytes of all buffers in local memory, and in the accumulators."""
+    total = [0, 0]
 
     def collect(op: Any) -> Any:
-        nonlocal total
         if op.name == "memref.alloc":
-            total += buffer_bytes(op.results[0].type)
+            kind = op.results[0].type
+            total[memory_space(kind) == ACCUMULATORS] += buffer_bytes(kind)
         return ir.WalkResult.ADVANCE
 
-    function.walk(collect)
-    return total
+    module.walk(collect)
+    return total[0], total[1]
