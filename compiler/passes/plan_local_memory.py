@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mtia.compiler.options import Options
+from mtia.compiler.passes.plan_local_memory_constants import constant_bytes
 from mtia.compiler.passes.plan_local_memory_program import make_program_loop
 from mtia.compiler.passes.plan_local_memory_waits import insert_waits
 from mtia.compiler.passes.select_engines_views import create
@@ -361,9 +362,9 @@ def place_of(location: Any) -> tuple[str | None, int | None, int | None]:
     return None, None, None
 
 
-def place(rings: list[Ring], plain: list[Buffer], plain_bytes: int) -> int:
-    """Give bases; local memory from FIRST_BYTE, accumulators from 0. Gives the end in local memory."""
-    local, accumulators = FIRST_BYTE + plain_bytes, 0
+def place(rings: list[Ring], first: int, plain_bytes: int) -> int:
+    """Give bases; local memory from `first`, accumulators from 0. Gives the end in local memory."""
+    local, accumulators = first + plain_bytes, 0
     for ring in rings:
         if ring.space == ACCUMULATORS:
             ring.base = accumulators
@@ -374,7 +375,7 @@ def place(rings: list[Ring], plain: list[Buffer], plain_bytes: int) -> int:
     return local
 
 
-def annotate(function: Any, rings: list[Ring], plain: list[Buffer]) -> None:
+def annotate(function: Any, rings: list[Ring], plain: list[Buffer], first: int) -> None:
     """Write the plan into the IR, and advance the circular buffers."""
     i64 = ir.IntegerType.get_signless(64)
     table = []
@@ -389,7 +390,7 @@ def annotate(function: Any, rings: list[Ring], plain: list[Buffer]) -> None:
             loc = ring.buffers[0].alloc.location
             create("mtia.cb_next", [], [], ir.InsertionPoint(last), loc, cb=ir.IntegerAttr.get(i64, number))
     for buffer in plain:
-        buffer.alloc.attributes["mtia.address"] = ir.IntegerAttr.get(i64, FIRST_BYTE + buffer.offset)
+        buffer.alloc.attributes["mtia.address"] = ir.IntegerAttr.get(i64, first + buffer.offset)
     function.attributes[CIRCULAR_BUFFERS] = ir.ArrayAttr.get(table)
 
 
@@ -400,38 +401,41 @@ def plan_function(function: Any, options: Options) -> None:
     rings, plain = make_rings(lives, options)
     rings = merge_rings(rings, chip.cp.usable_circular_buffers)
     plain_bytes = align(pack(plain))
+    first = FIRST_BYTE + constant_bytes(function)
     cores = chip.hart.count if options.use_dual_core else 1
     shared = "mtia.vector" in function.attributes and chip.hart.vector_mask != (1 << chip.hart.count) - 1
     parts = 1 if shared else cores
     try:
-        available = fit_all(rings, plain, plain_bytes, chip, parts)
+        available = fit_all(rings, plain, plain_bytes, chip, parts, first)
     except UserError:
         rings = share_slots(rings)
         try:
-            available = fit_all(rings, plain, plain_bytes, chip, parts)
+            available = fit_all(rings, plain, plain_bytes, chip, parts, first)
         except UserError:
             if parts == 1:
                 raise
             cores = parts = 1
-            available = fit_all(rings, plain, plain_bytes, chip, parts)
+            available = fit_all(rings, plain, plain_bytes, chip, parts, first)
     if shared:
         cores = chip.hart.count  # the harts without a vector unit only end at once
-    end = place(rings, plain, plain_bytes)
-    annotate(function, rings, plain)
+    end = place(rings, first, plain_bytes)
+    annotate(function, rings, plain, first)
     i64 = ir.IntegerType.get_signless(64)
     for name, value in (
         ("cores", cores),
-        ("data_limit", LS_ADDRESS + FIRST_BYTE),
+        ("data_limit", LS_ADDRESS + first),
         ("core_bytes", available if parts > 1 else 0),
         ("core_accumulators", chip.re.bytes // parts if parts > 1 else 0),
-        ("local_bytes", end - FIRST_BYTE),
+        ("local_bytes", end - first),
     ):
         function.attributes[f"mtia.{name}"] = ir.IntegerAttr.get(i64, value)
 
 
-def fit_all(rings: list[Ring], plain: list[Buffer], plain_bytes: int, chip: Chip, cores: int) -> int:
+def fit_all(
+    rings: list[Ring], plain: list[Buffer], plain_bytes: int, chip: Chip, cores: int, first: int
+) -> int:
     """Fit both memories for a number of harts; gives the bytes of local memory that one hart has."""
-    local = (chip.ls.bytes - FIRST_BYTE - chip.hart.count * STACK_BYTES) // cores // ALIGNMENT * ALIGNMENT
+    local = (chip.ls.bytes - first - chip.hart.count * STACK_BYTES) // cores // ALIGNMENT * ALIGNMENT
     if plain_bytes > local:
         raise too_large(plain[0].alloc, "local memory", plain_bytes, local)
     slots = [ring.slots for ring in rings]

@@ -13,6 +13,7 @@ from mtia.compiler.passes.plan_local_memory import (
     buffer_bytes,
     plan_local_memory,
 )
+from mtia.compiler.passes.plan_local_memory_constants import constant_bytes
 from mtia.compiler.passes.stream_blocks import LEVELS, TooLarge, stream_blocks
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import ACCUMULATORS, memory_space
@@ -45,7 +46,8 @@ def _full(module: Any, options: Options) -> LocalMemoryFull | None:
     """Why the buffers of a module do not fit, by planning a copy; None when they do."""
     chip = options.chip
     local, accumulators = _buffers(module.operation)
-    if local <= chip.ls.bytes - FIRST_BYTE - chip.hart.count * STACK_BYTES and accumulators <= chip.re.bytes:
+    needed = sum(constant_bytes(op) for op in module.body.operations)
+    if local + needed <= chip.ls.bytes - FIRST_BYTE - chip.hart.count * STACK_BYTES and accumulators <= chip.re.bytes:
         return None  # they would fit even side by side
     trial = module.operation.clone()
     try:

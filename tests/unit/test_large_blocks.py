@@ -16,7 +16,7 @@ from mtia.runtime.device import Buffer, Device
 from mtia.runtime.launch import LaunchResult, launch
 
 Array = npt.NDArray[Any]
-POINTERS = {"float32": "*fp32", "float16": "*fp16", "int32": "*i32"}
+POINTERS = {"float64": "*fp64", "float32": "*fp32", "float16": "*fp16", "int32": "*i32"}
 CHIPS = ("mtia200", "mtia300")
 
 
@@ -133,6 +133,16 @@ def in_place(x, B: tl.constexpr):  # type: ignore[no-untyped-def]
     i = tl.arange(0, B)
     v = tl.load(x + i)
     tl.store(x + i, v - tl.sum(v, 0) / B)
+
+
+@triton.jit
+def constants(x, out, B: tl.constexpr):  # type: ignore[no-untyped-def]
+    i = tl.arange(0, B)
+    v = tl.load(x + i)
+    total = v * 0.0
+    for k in tl.static_range(520):
+        total = total * 0.5 + v * (k * 1.37 + 0.123456789)
+    tl.store(out + i, total)
 
 
 def run(
@@ -279,6 +289,15 @@ def test_a_block_is_read_before_it_is_overwritten() -> None:
     wanted = x - x.astype(np.float64).mean()
     run(in_place, [x], {"B": 2**18}, 1, "mtia200")
     np.testing.assert_allclose(x, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_constants_of_more_than_a_page() -> None:
+    x, out = np.random.default_rng(0).standard_normal(16), np.zeros(16)
+    run(constants, [x, out], {"B": 16}, 1, "mtia200")
+    total = x * 0
+    for k in range(520):
+        total = total * 0.5 + x * (k * 1.37 + 0.123456789)
+    np.testing.assert_allclose(out, total, rtol=1e-12)
 
 
 def test_more_than_triton_allows_is_refused() -> None:
