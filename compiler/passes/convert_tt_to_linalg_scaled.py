@@ -28,6 +28,7 @@ E4M3_HALF = 0x30  # 0.5 as e4m3
 def _dot_scaled(c: Converter, op: Any) -> None:
     formats = [ir.StringAttr(op.attributes[name]).value for name in ("lhs", "rhs")]
     element = _common_type(formats)
+    c.explain(op, f"a product in {element}", f"{c.chip.name} does not multiply blocks with factors")
     sides = []
     for name, elements, factors, format_ in zip(
         ("lhs", "rhs"), (op.a, op.b), (op.a_scale, op.b_scale), formats, strict=True
@@ -195,11 +196,12 @@ def _unpack(codes: Any, place: int) -> Any:
             return arith.constant(code.type, value)
 
         if place == 1:
-            code = arith.shrui(code, byte(4))
-        size = arith.andi(code, byte(7))
-        sign = arith.shli(arith.andi(code, byte(8)), byte(4))
+            size, sign = arith.shrui(code, byte(4)), arith.andi(code, byte(-128))
+        else:
+            size, sign = code, arith.shli(arith.andi(code, byte(8)), byte(4))
+        size = arith.andi(size, byte(7))
         normal = arith.addi(arith.shli(size, byte(2)), byte(E4M3_HALF))
-        small = arith.select(arith.cmpi(arith.CmpIPredicate.eq, size, byte(0)), byte(0), byte(E4M3_HALF))
+        small = arith.muli(size, byte(E4M3_HALF))  # 0 or 0.5
         magnitude = arith.select(arith.cmpi(arith.CmpIPredicate.ult, size, byte(2)), small, normal)
         return arith.bitcast(kind, arith.ori(magnitude, sign))
 
