@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mtia.compiler.passes.plan_local_memory import element_bytes
+from mtia.compiler.passes.select_engines_views import DYNAMIC_STRIDE
 from mtia.compiler.passes.stream_blocks_nodes import Node, Touch
 from mtia.dialects.mlir import ir
 
@@ -110,6 +111,11 @@ class Group:
         if captured & (self.writes | node.writes) or node.writes & self.captured:
             return False
         self.captured |= captured
+        if node.sends and overlaps(node):
+            outer = next((dim for dim, size in enumerate(node.sizes) if size > 1), 0)
+            self.whole |= {
+                axis for dim, axis in enumerate(dims) if dim != outer
+            }  # elements in the order of the program
         if not again:
             self.whole |= set(range(len(self.sizes))) - set(dims)
         for touch in node.touches:
@@ -253,6 +259,20 @@ def apart(one: Node, other: Node) -> bool:
         return True
     known = isinstance(source.owner, ir.Block) and isinstance(other_source.owner, ir.Block)
     return known and source != other_source
+
+
+def overlaps(node: Node) -> bool:
+    """Whether elements of one transfer share memory, as far as its strides are constant."""
+    remote = node.op.operands[node.remote].type
+    strides = remote.get_strides_and_offset()[0]
+    reach = 0
+    for stride, size in sorted((abs(s), n) for s, n in zip(strides, remote.shape, strict=True) if n > 1):
+        if stride == abs(DYNAMIC_STRIDE):
+            return False
+        if stride <= reach or not stride:
+            return True
+        reach += stride * (size - 1)
+    return False
 
 
 def source_of(value: Any) -> Any:
