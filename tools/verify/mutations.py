@@ -13,6 +13,7 @@ import argparse
 import gc
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -48,7 +49,7 @@ TESTS = {
     ),
 }  # fmt: skip
 _EQUIVALENT, _IMPOSSIBLE, _PASSED = 50, 51, 0
-_LIMIT = 120  # seconds after which a run counts as one that hangs
+_LIMIT, _LATEST = 120, 1200  # seconds of computing, and by the clock, after which a run counts as one that hangs
 
 
 @dataclass
@@ -165,7 +166,7 @@ def in_child(mutant: Mutant | None, files: list[str]) -> Outcome:
 
 def _wait(child: int) -> int:
     """The exit code of a child, or minus the signal that ended it; kills one that hangs."""
-    deadline = time.monotonic() + _LIMIT
+    deadline = time.monotonic() + _LATEST
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -178,6 +179,7 @@ def _wait(child: int) -> int:
 def _child(mutant: Mutant | None, files: list[str]) -> int:
     import pytest
 
+    resource.setrlimit(resource.RLIMIT_CPU, (_LIMIT, _LIMIT))
     try:
         if mutant is not None and not _make(mutant):
             return _EQUIVALENT
