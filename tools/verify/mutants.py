@@ -388,7 +388,8 @@ def _latency(row: Instruction, pick: random.Random) -> Mutant | None:
     classes = hart_timing.TIMINGS
     if row.timing not in classes:
         return None
-    same = [name for name in classes if name[0] == row.timing[0] and _shows(row.timing, name)]
+    vector = row.timing.startswith("v")
+    same = [name for name in classes if name.startswith("v") == vector and _shows(row.timing, name)]
     if not same:
         return None
     other = pick.choice(sorted(same))
