@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from mtia.isa import elf, state
@@ -57,28 +58,42 @@ def asked(row: Instruction) -> tuple[int, int, int]:
     return 64, size * (2 if together else 1), kind
 
 
+def outside(row: Instruction, start: int = 0) -> Any:
+    """The hart after two elements at address 64, where it has no memory, from element `start` on."""
+    how = shapes.memory(row) if shapes.is_vector(row) else None
+    values = {o.name: 11 if o.kind.name == "x" else 8 if o.kind.register else 0 for o in row.operands}
+    values |= {name: value for name, value in (("vm", 1), ("vs2", 16)) if name in values}
+    width = how.width if how is not None and how.width > 4 and how.way not in ("ux", "ox") else 32
+    code = Code()
+    code.add(word("addi", rd=11, rs1=0, imm=64))
+    code.add(word("vsetivli", rd=0, zimm=2, vsew=width.bit_length() - 4, vlmul=0, vta=0, vma=0))
+    code.add(word("csrrwi", rd=0, csr=8, zimm=start), encode(row, values))
+    runner = Runner(elf.read(executable([(TEXT, 5, bytes(code.data), 16)])), execute.chip(), keep=False)
+    if how is not None and how.first_fault:
+        assert runner._run(runner._hart, runner.program) & 255 == AT_ACCESS
+    else:
+        with pytest.raises(HartTrap, match="cause [57] "):
+            runner.run()
+    return runner.hart
+
+
 def test_each_access_asks_for_its_bytes() -> None:
     """Where local memory does not reach, the hart asks for the bytes of the access, to read, to write, or for both."""
     checked = 0
     for kind in ("memory", "atomic", "vmemory"):
         for row in rows.rows_of(kind):
-            if row.size != 4 or row.name.startswith("sc."):  # which asks for nothing without a reservation
-                continue
-            values = {o.name: 11 if o.kind.name == "x" else 8 if o.kind.register else 0 for o in row.operands}
-            values |= {name: value for name, value in (("vm", 1), ("vs2", 16)) if name in values}
-            how = shapes.memory(row) if kind == "vmemory" else None
-            width = how.width if how is not None and how.width > 4 and how.way not in ("ux", "ox") else 32
-            code = Code()
-            code.add(word("addi", rd=11, rs1=0, imm=64))
-            code.add(word("vsetivli", rd=0, zimm=2, vsew=width.bit_length() - 4, vlmul=0, vta=0, vma=0))
-            code.add(encode(row, values))
-            runner = Runner(elf.read(executable([(TEXT, 5, bytes(code.data), 12)])), execute.chip(), keep=False)
-            if how is not None and how.first_fault:
-                assert runner._run(runner._hart, runner.program) & 255 == AT_ACCESS
-            else:
-                with pytest.raises(HartTrap):
-                    runner.run()
-            hart = runner.hart
-            assert (hart.want_addr, hart.want_size, hart.want_kind) == asked(row), row.name
-            checked += 1
+            if row.size == 4 and not row.name.startswith("sc."):  # which asks for nothing without a reservation
+                hart = outside(row)
+                assert (hart.want_addr, hart.want_size, hart.want_kind) == asked(row), row.name
+                checked += 1
     assert checked > 400
+
+
+def test_each_copy_of_registers_from_a_later_element_asks_for_the_rest() -> None:
+    """Elements of a store of whole registers are bytes, of a load as wide as its name says."""
+    for row in rows.rows_of("vmemory"):
+        how = shapes.memory(row)
+        if how is not None and how.way == "r":
+            hart, done = outside(row, 1), 1 if how.store else int(row.name.split("e")[1][:-2]) // 8
+            expected = (64 + done, 64 * how.fields - done, state.WRITE if how.store else state.READ)
+            assert (hart.want_addr, hart.want_size, hart.want_kind) == expected, row.name
