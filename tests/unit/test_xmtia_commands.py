@@ -252,3 +252,18 @@ def test_views_with_more_than_16_bits_of_rows_columns_or_stride(shape: tuple[int
     for name in ("mlu.copy", "se.cvt"):
         d = np.zeros_like(a)
         assert run(name, d, a) == 0 and (d == a).all()
+
+
+def test_zeros_of_both_signs_in_either_order() -> None:
+    """The larger of -0 and +0 is +0 and the smaller -0, in whichever operand or row they are."""
+    zeros_of = np.array([[0.0, -0.0, 0.0, -0.0], [0.0, -0.0, -0.0, 0.0]], np.float32)
+    for kind, negative in (("max", [0, 1, 0, 0]), ("min", [0, 1, 1, 1])):
+        for name in (kind, f"{kind}n"):
+            d = np.ones((1, 4), np.float32)
+            assert run(f"se.{name}", d, zeros_of[:1], zeros_of[1:]) == 0
+            assert np.signbit(d).tolist() == [[bool(bit) for bit in negative]], name
+            assert run(f"se.c{name}", d, zeros_of) == 0
+            assert np.signbit(d).tolist() == [[bool(bit) for bit in negative]], f"c{name}"
+            rows = np.ones((4, 1), np.float32)
+            assert run(f"se.r{name}", rows, np.ascontiguousarray(zeros_of.T)) == 0
+            assert np.signbit(rows)[:, 0].tolist() == [bool(bit) for bit in negative], f"r{name}"
