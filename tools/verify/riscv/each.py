@@ -137,7 +137,7 @@ class Vectors:
                 whole = [e for e in (8, 16, *self.rng.sample((32, 64), 1)) if e in legal]
                 for eighths in whole:
                     yield self.case(row, width, eighths, legal[eighths], whole=True)
-                for masked, late in ((True, False), (False, False), (True, True)):
+                for masked, late in ((True, False), (False, False), (True, True), (True, True)):
                     eighths = self.rng.choice(list(legal))
                     yield self.case(row, width, eighths, legal[eighths], masked, late)
 
@@ -169,7 +169,7 @@ class Vectors:
         """One case; `whole` groups have every element active."""
         rng, values = self.rng, dict[str, int]()
         most = 64 * eighths // width
-        length = most if whole or rng.random() < 0.3 else rng.randint(1, most)
+        length = most if whole or rng.random() < 0.3 else rng.randint(min(4 * late, most) or 1, most)
         words: list[int] = []
         for operand in row.operands:
             name = operand.name
