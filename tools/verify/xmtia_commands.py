@@ -64,9 +64,9 @@ def source(batch: Batch, dtype: DType, size: tuple[int, int], mode: int | None =
     return batch.tile(dtype, size, mode=mode)
 
 
-def target_tile(batch: Batch, dtype: DType, size: tuple[int, int], inc: bool = True) -> Tile:
+def target_tile(batch: Batch, dtype: DType, size: tuple[int, int], inc: bool = True, stochastic: bool = False) -> Tile:
     """A destination, sometimes with stochastic rounding."""
-    random = batch.chip.se.stochastic and batch.rng.random() < 0.25
+    random = stochastic or (batch.chip.se.stochastic and batch.rng.random() < 0.25)
     return batch.tile(dtype, size, source=False, inc=inc, flags=int(Flag.STOCHASTIC) if random else 0)
 
 
@@ -92,13 +92,17 @@ def elementwise(name: str, count: int, floats: bool, integers: bool, loose: bool
         if name == "quant" and not batch.chip.se.int8 and to in (DType.I8, DType.U8):
             to = DType.I16
         mode = int(rng.choice([0, 1, 2])) if rng.random() < 0.3 else None
+        # Stochastic rounding numbers the elements, whichever way a tall view is walked.
+        stochastic = bool(batch.chip.se.stochastic) and not whole and not loose and rng.random() < 0.15
+        if stochastic:
+            size, to = (int(rng.integers(16, 40)), int(rng.integers(2, 12))), pick(batch, FLOATS[1:])
         inputs = [source(batch, kind, size, mode) for kind in kinds]
         names = ("a", "b", "c")[:count]
         own = [t for t, kind in zip(inputs, kinds, strict=True) if t.cb >= 0 and kind is to and may_hold(batch, t)]
-        if own and not loose and rng.random() < 0.3:
+        if own and not loose and not stochastic and rng.random() < 0.3:
             target = own[0]  # a destination may be one of its own sources
         else:
-            target = target_tile(batch, to, size, inc=not loose)
+            target = target_tile(batch, to, size, inc=not loose, stochastic=stochastic)
         fields = dict(zip(names, inputs, strict=True)) | {"d": target}
         repeat(batch, f"xm.se.{name}", fields, target, 1 if loose else None)
 
