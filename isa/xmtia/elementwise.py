@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mtia.isa.lang import Ptr, f32, fn, i64, local, u32, u64, unroll
+from mtia.isa.lang import Ptr, boolean, f32, fn, i64, local, u32, u64, unroll
 from mtia.isa.xmtia.codes import Flag
 from mtia.isa.xmtia.elements import store_f32, store_i64
 from mtia.isa.xmtia.state import Operand
@@ -79,8 +79,12 @@ def driver(W: Any, table: tuple[tuple[int, Any], ...], sources: int) -> Any:
 
     @fn
     def run(op: u32, o: Ptr[Operand]) -> None:
-        random = o[0].flags & STOCHASTIC != 0
-        if not random:
+        random = boolean(False)
+        if W is f32:
+            random = o[0].flags & STOCHASTIC != 0
+            if not random:
+                flatten(o)
+        else:
             flatten(o)
         result = local(W, CHUNK)
         first = local(W, CHUNK)

@@ -188,7 +188,7 @@ class Vectors:
             words += [*_at(start), word(f"vl{group.count}re8.v", vd=values[group.operand], rs1=TEMPORARY)]
         words += self.scalars(row, width)
         words += [*_at(ROUND - 1024 + rng.randrange(0, 1024 - VLENB, 8)), word("vl1re8.v", vd=0, rs1=TEMPORARY)]
-        mode = rng.choice((0, 0, 1, 2, 3, 4)) if self.flags or not whole else 0
+        mode = 0 if whole and not self.flags else rng.choice((0, 0, 1, 2, 3, 4) if self.flags else (0, 0, 0, 0, 0, 1))
         words.append(word("csrrwi", rd=0, csr=2, zimm=mode))
         words.append(word("csrrwi", rd=0, csr=0xF, zimm=rng.getrandbits(2) << 1))
         words.append(word("addi", rd=TEMPORARY, rs1=0, imm=length))
