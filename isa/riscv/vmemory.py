@@ -291,7 +291,7 @@ def _mask(direction: int) -> Fn:
 
 
 def _registers(count: int, direction: int) -> Fn:
-    whole = _whole_registers(count, direction)
+    whole = _whole_registers(count, direction=direction)  # called as for dense handlers: the same functions
 
     @fn
     def meaning(h: Ptr[Hart], i: Ptr[Insn]) -> u32:
