@@ -31,6 +31,7 @@ INTERPRETER = {
     "fma": "the product is rounded before the sum",
     "umulhi": "signed operands are taken as unsigned, but not at 64 bits",
     "not": "the complement of an unsigned number is out of its range",
+    "descriptor": "a block must begin at a multiple of 16 bytes",
     "minimum": "a NaN is never left out",
     "trans": "a memory order of block pointers that is not the usual one",
     "nan": "NaN in tl.clamp",
@@ -121,10 +122,12 @@ def _interpret(number: int, answer: Answer, other: Runner, report: Report, verdi
 def _defects(program: Program) -> bool:
     """Whether a program holds what Triton's interpreter is known to get wrong."""
     kinds = {var.kind for one in walk(program.body) for var in one.out}
+    described = any(one.more.get("descriptor") for one in walk(program.body))
     operations = {one.op for one in walk(program.body)}
     special = any(pointer.flavour == "special" for pointer in program.pointers.values())
     return (
-        bool(kinds & {"bf16", "fp8e5", "fp8e4nv"})
+        described
+        or bool(kinds & {"bf16", "fp8e5", "fp8e4nv"})
         or bool(operations & {"fma", "umulhi", "not"})
         or (special and bool(operations & {"minimum", "maximum", "clamp"}))
     )

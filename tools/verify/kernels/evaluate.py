@@ -234,6 +234,10 @@ def _sort(run: _Run, one: Statement) -> list[Value]:
     return [Value(np.flip(made, -1) if one.more["down"] else made)]
 
 
+def _topk(run: _Run, one: Statement) -> list[Value]:
+    return [Value(np.flip(np.sort(run.value(one.args[0]).data, -1), -1)[..., :2])]
+
+
 def _histogram(run: _Run, one: Statement) -> list[Value]:
     bins = run.program.size(one.out[0].shape)[0]
     data = run.value(one.args[0]).data.reshape(run.count, -1)
@@ -370,6 +374,13 @@ def _store(run: _Run, one: Statement) -> list[Value]:
     return []
 
 
+def _atomic_old(run: _Run, one: Statement) -> list[Value]:
+    """An atomic at addresses of which each is met once; what was there before."""
+    old = _load(run, Statement("load", one.out, one.args[:2]))
+    _store(run, one)
+    return old
+
+
 _ATOMIC = {
     "add": np.add, "max": np.maximum, "min": np.minimum, "and": np.bitwise_and, "or": np.bitwise_or,
     "xor": np.bitwise_xor,
@@ -380,7 +391,7 @@ def _write(run: _Run, name: str, index: Array, lanes: Array, value: Value, how: 
     memory = run.array(name)
     place = _touch(memory, index, lanes)[lanes]
     data = np.broadcast_to(lifted(value.data, index.ndim - 1), index.shape)[lanes]
-    if how is not None:
+    if how is not None and how != "xchg":
         _ATOMIC[how].at(memory.after, place, data.astype(memory.after.dtype))
         return
     memory.after[place] = data
@@ -420,7 +431,7 @@ def _block_store(run: _Run, one: Statement) -> list[Value]:
 
 _OTHERS: dict[str, Any] = {
     "pid": _pid, "tile": _tile, "full": _full, "scalar": _full, "guard": _guard, "finite": _finite, "cast": _cast,
-    "bitcast": _bitcast, "sort": _sort, "histogram": _histogram, "reduce": _reduce, "scan": _scan, "dot": _dot,
+    "bitcast": _bitcast, "sort": _sort, "topk": _topk, "atomic_old": _atomic_old, "histogram": _histogram, "reduce": _reduce, "scan": _scan, "dot": _dot,
     "load": _load, "store": _store, "atomic": _store, "block_load": _block_load, "block_store": _block_store,
 } | dict.fromkeys(_MOVES, _moved)  # fmt: skip
 

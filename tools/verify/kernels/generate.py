@@ -52,7 +52,8 @@ class _Maker(Tensors):
             index = Var(f"i{self.number}", "i32")
             bounds = self.bounds()
             body = self.block(carried, [index])
-            self.add(Statement("for", (index,), self.names(bounds), {}, body))
+            static = all(isinstance(bound, int) for bound in bounds) and pick.random() < 0.3
+            self.add(Statement("for", (index,), self.names(bounds), {"static": static}, body))
         else:
             self.loop(carried)
         self.depth -= 1

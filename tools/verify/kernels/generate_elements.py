@@ -34,6 +34,9 @@ class Elements(Accesses):
             operands.append(self.shift(first))
         elif name in ("div", "mod"):
             operands.append(self.divisor(first))
+        elif name == "fmod":
+            first = self.tame(first, 1000.0)
+            operands = [first, self.divisor(first)]
         elif name == "cdiv":
             operands = [self.emit("and", first.kind, first.shape, first, 63), pick.randint(1, 9)]
         elif name == "div_rn":

@@ -76,7 +76,9 @@ class Accesses(Values):
         name = self.pointer(kind)
         flags = self.loaded(name)
         if shape and pick.random() < 0.15:
-            return self.emit("block_load", kind, shape, *self.window(name, shape), more=self.layout(shape), **flags)
+            return self.emit(
+                "block_load", kind, shape, *self.window(name, shape), more=self.layout(kind, shape), **flags
+            )
         order = list(range(len(shape)))
         if pick.random() < 0.2:
             pick.shuffle(order)
@@ -169,7 +171,7 @@ class Accesses(Values):
                 offsets.append(self.pick.choice((0, 0, 1, 3)))
         return [name, *offsets]
 
-    def layout(self, shape: Shape) -> dict[str, Any]:
+    def layout(self, kind: str, shape: Shape) -> dict[str, Any]:
         """Extents, strides and order of the whole array of a block pointer; its last rows and columns are missing."""
         pick = self.pick
         order = list(range(len(shape)))
@@ -181,7 +183,10 @@ class Accesses(Values):
         for axis, one in enumerate(shape):
             rows = pick.randint(1, self.programs()) if axis == outer == 0 else 1
             extents.append(Size(one, rows, -pick.choice((0, 0, 1, 3)), 1))
+        described = self.pick.random() < 0.4 and order == sorted(order)
+        described = described and len(shape[-1]) > 0 and self.count(shape[-1:]) * KINDS[kind].bits >= 128
         return {
+            "descriptor": described,
             "extents": extents, "strides": strides, "order": tuple(reversed(order)), "shape": shape,
             "advance": pick.random() < 0.2,
         }  # fmt: skip
@@ -196,6 +201,9 @@ class Accesses(Values):
             if value.bound is None or value.bound > 64:
                 return
             how = "add"
+        if pick.random() < 0.3:
+            self.atomic_old(value, "xchg" if pick.random() < 0.3 else how)
+            return
         name = f"a{len(self.pointers)}"
         self.pointers[name] = Pointer(kind, "whole", pick.randrange(POOL), written=True)
         at = self.index(value.shape, shared=True) if value.shape else self.emit("mod", "i32", (), self.pid, 3)
@@ -204,6 +212,14 @@ class Accesses(Values):
         mask = self.mask(value.shape, at) if value.shape and pick.random() < 0.4 else None
         args = (name, at, value) if mask is None else (name, at, value, mask)
         self.add(Statement("atomic", (), self.names(args), {"how": how}))
+
+    def atomic_old(self, value: Var, how: str) -> None:
+        """An atomic at addresses of this program alone, whose result is used."""
+        name = f"a{len(self.pointers)}"
+        self.pointers[name] = Pointer(value.kind, "whole", self.pick.randrange(POOL), written=True)
+        at = self.index(value.shape, False)
+        if len(self.blocks) == 1:  # in a loop it would meet its own result, which is no whole number known here
+            self.emit("atomic_old", value.kind, value.shape, name, at, value, more={"how": how}, finite=False)
 
     def store(self, var: Var) -> None:
         """Store a value where no other program writes."""
@@ -222,7 +238,7 @@ class Accesses(Values):
             args = self.window(name, var.shape)
             first = var.shape[0]
             args[1] = self.emit("mul", "i32", (), self.pid, Size(first))
-            layout = self.layout(var.shape)
+            layout = self.layout(var.kind, var.shape)
             strides, _ = self.tile(var.shape)
             layout |= {"strides": strides, "order": tuple(reversed(range(len(var.shape))))}
             layout["extents"][0] = Size(first, self.programs(), -pick.choice((0, 1)), 1)

@@ -263,8 +263,13 @@ class Tensors(Elements):
     def arrange(self) -> None:
         """Sorting, counting, picking by index."""
         pick = self.pick
-        way = pick.choice(("sort", "histogram", "gather"))
-        if way == "sort":
+        way = pick.choice(("sort", "topk", "histogram", "gather"))
+        if way == "topk":
+            var = self.ranked(("i32", "i64", "u32", "fp32", "fp16"), exact=True)
+            if var is not None and self.count(var.shape[-1:]) > 2:
+                var = self.numbers(var)
+                self.emit("topk", var.kind, (*var.shape[:-1], ("2",)), var, bound=var.bound, finite=True)
+        elif way == "sort":
             var = self.ranked(("i16", "i32", "i64", "u32", "fp32", "fp16"), exact=True)
             if var is not None:
                 var = self.numbers(var)

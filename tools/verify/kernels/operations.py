@@ -134,6 +134,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "abs": Elementwise("tl.abs({0})", np.abs, "if", error=_same),
     "div": Elementwise("{0} // {1}", _truncated, "iu"),
     "mod": Elementwise("{0} % {1}", _remainder, "iu"),
+    "fmod": Elementwise("{0} % {1}", np.fmod, "fp32 fp64"),
     "cdiv": Elementwise("tl.cdiv({0}, {1})", lambda a, b: (a + b - a.dtype.type(1)) // b, "u"),
     "and": Elementwise("{0} & {1}", np.bitwise_and, "iub"),
     "or": Elementwise("{0} | {1}", np.bitwise_or, "iub"),
@@ -301,6 +302,8 @@ def _block(program: Program, one: Statement, names: list[str]) -> str:
     more, shape = one.more, program.size(one.out[0].shape if one.out else one.more["shape"])
     numbers = [[str(program.number(n)) for n in more[key]] for key in ("extents", "strides")]
     offsets = names[1 : 1 + len(shape)]
+    if more.get("descriptor"):
+        return _descriptor(one, names, numbers, shape)
     parts = [", ".join(part) for part in (*numbers, offsets, map(str, shape), map(str, more["order"]))]
     form = "tl.make_block_ptr({0}, shape=({1},), strides=({2},), offsets=({3},), block_shape=({4},), order=({5},))"
     pointer = form.format(names[0], *parts)
@@ -311,6 +314,13 @@ def _block(program: Program, one: Statement, names: list[str]) -> str:
     if not one.out:
         return f"tl.store({pointer}, {names[1 + len(shape)]}, boundary_check=({checked},))"
     return f'tl.load({pointer}, boundary_check=({checked},), padding_option="zero")'
+
+
+def _descriptor(one: Statement, names: list[str], numbers: list[list[str]], shape: tuple[int, ...]) -> str:
+    """The same through a tensor descriptor."""
+    extents, strides, offsets = (", ".join(part) for part in (*numbers, names[1 : 1 + len(shape)]))
+    made = f"tl.make_tensor_descriptor({names[0]}, [{extents}], [{strides}], {list(shape)})"
+    return f"{made}.load([{offsets}])" if one.out else f"{made}.store([{offsets}], {names[1 + len(shape)]})"
 
 
 def _load(program: Program, one: Statement, names: list[str]) -> str:
@@ -344,6 +354,8 @@ _EXPRESSIONS: dict[str, Callable[[Program, Statement, list[str]], str]] = {
     "interleave": lambda p, s, n: f"tl.interleave({n[0]}, {n[1]})",
     "split": lambda p, s, n: f"tl.split({n[0]})",
     "flip": lambda p, s, n: f"tl.flip({n[0]}, {s.more['axis']})",
+    "topk": lambda p, s, n: f"tl.topk({n[0]}, 2)",
+    "atomic_old": _store,
     "sort": lambda p, s, n: f"tl.sort({n[0]}, descending={s.more['down']})",
     "cat": lambda p, s, n: f"tl.cat({n[0]}, {n[1]}, dim={s.more['axis']})",
     "gather": lambda p, s, n: f"tl.gather({n[0]}, {n[1]}, {s.more['axis']})",
@@ -361,7 +373,8 @@ def text(program: Program, one: Statement) -> list[str]:
     """The lines of a statement; those of its blocks are not among them."""
     names = [_name(program, arg) for arg in one.args]
     if one.op == "for":
-        return [f"for {one.out[0]} in range({', '.join(names)}):"]
+        kind = "tl.static_range" if one.more.get("static") else "range"
+        return [f"for {one.out[0]} in {kind}({', '.join(names)}):"]
     if one.op == "while":
         return [f"while {names[0]} < {names[1]}:"]
     if one.op == "if":
