@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mtia.compiler.options import Options
-from mtia.dialects.mlir import bufferization, ir, linalg, run_passes
+from mtia.dialects.mlir import arith, bufferization, ir, linalg, run_passes, tensor
 
 __all__ = ["bufferize"]
 
 # Allocations stay inside their loop: a buffer that lives for one iteration can be double-buffered later.
+_EMPTY = "builtin.module(eliminate-empty-tensors,empty-tensor-to-alloc-tensor)"
 _PIPELINE = (
-    "builtin.module(eliminate-empty-tensors,empty-tensor-to-alloc-tensor,"
-    "one-shot-bufferize{allow-unknown-ops allow-return-allocs-from-loops buffer-alignment=0},"
+    "builtin.module(one-shot-bufferize{allow-unknown-ops allow-return-allocs-from-loops buffer-alignment=0},"
     "func.func(canonicalize,cse,loop-invariant-code-motion,canonicalize))"
 )
 
@@ -22,41 +22,71 @@ def bufferize(module: Any, options: Options) -> None:
     """Bufferise every function of a module in place; arguments are buffers and scalars already."""
     loops: list[Any] = []
     generics: list[Any] = []
-    loaded: list[Any] = []
+    constants: list[Any] = []
 
     def collect(op: Any) -> Any:
         if op.name in _IN_PLACE:
             loops.append(op)
-        elif op.name == "bufferization.to_tensor":
-            loaded.append(op)
+        elif op.name == "arith.constant" and isinstance(op.results[0].type, ir.RankedTensorType):
+            constants.append(op)
         elif op.name == "linalg.generic":
             generics.append(op)
         return ir.WalkResult.ADVANCE
 
     module.operation.walk(collect)
-    for tensor in loaded:
-        _show_reads(tensor)
+    for constant in constants:
+        _fill(constant)
+    _show_reads(module)
     for loop in loops:
         _IN_PLACE[loop.name](loop)
     for generic in generics:
         _overwrite_input(generic)
+    run_passes(module, _EMPTY)
+    _show_reads(module)  # again: those passes fold too
     run_passes(module, _PIPELINE)
 
 
-def _show_reads(tensor: Any) -> None:
+def _fill(constant: Any) -> None:
+    """Make a constant tensor, which folding has left, a fill: local memory holds no constants of the program."""
+    type_ = constant.results[0].type
+    values = ir.DenseElementsAttr(constant.attributes["value"])
+    if not values.is_splat:
+        return
+    with ir.InsertionPoint(constant), constant.location:
+        value = arith.constant(type_.element_type, values.get_splat_value())
+        filled = linalg.fill(value, outs=[tensor.empty(type_.shape, type_.element_type)])
+    constant.results[0].replace_all_uses_with(filled)
+    constant.erase()
+
+
+def _show_reads(module: Any) -> None:
     """Let what reads the buffer of a loaded tensor read the tensor, or its last use would be taken for an earlier one.
 
     Stores of a loaded tensor were written so, but canonicalisation folds the way from buffer to tensor and back.
     """
-    buffer = tensor.operands[0]
+    loaded: list[Any] = []
+
+    def collect(op: Any) -> Any:
+        if op.name == "bufferization.to_tensor":
+            loaded.append(op)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(collect)
+    for op in loaded:
+        _show_reads_of(op)
+
+
+def _show_reads_of(loaded: Any) -> None:
+    """The same for one loaded tensor."""
+    buffer = loaded.operands[0]
     for use in list(buffer.uses):
         user = place = use.owner.operation
-        while place.block != tensor.block:
+        while place.block != loaded.block:
             place = place.parent.operation
-        if place == tensor or place.is_before_in_block(tensor):
+        if place == loaded or place.is_before_in_block(loaded):
             continue
         with ir.InsertionPoint(user), user.location:
-            read = bufferization.ToBufferOp(buffer.type, tensor.results[0], read_only=True)
+            read = bufferization.ToBufferOp(buffer.type, loaded.results[0], read_only=True)
             user.operands[use.operand_number] = read.result
 
 

@@ -134,3 +134,42 @@ def test_a_block_pointer_load_that_does_not_change_in_a_loop() -> None:
         [x, y],
     )
     assert np.array_equal(x, y)
+
+
+def test_a_store_that_does_not_depend_on_an_earlier_load_waits_for_it() -> None:
+    x, y = np.arange(4, dtype=np.int32) + 5, np.zeros(4, np.int32)
+    launched(
+        "a = tl.load(x + tl.arange(0, 4))\ntl.store(x + tl.arange(0, 4), tl.full([4], 1, tl.int32))\n"
+        "tl.store(y + tl.arange(0, 4), a)",
+        "*i32 *i32",
+        [x, y],
+    )
+    assert x.tolist() == [1] * 4 and y.tolist() == [5, 6, 7, 8]
+
+
+def test_a_loaded_value_that_is_stored_after_a_loop_replaced_it() -> None:
+    x, y, z = np.arange(4, dtype=np.int32) + 5, np.zeros(4, np.int32), np.zeros(4, np.int32)
+    launched(
+        "at = tl.arange(0, 4)\na = tl.load(x + at)\nb = a\nfor i in range(tl.load(x)):\n    b = at\n"
+        "tl.store(y + at, a)\ntl.store(z + at, b)",
+        "*i32 *i32 *i32",
+        [x, y, z],
+    )
+    assert y.tolist() == [5, 6, 7, 8] and z.tolist() == [0, 1, 2, 3]
+
+
+def test_what_one_branch_waited_for_the_other_waits_for_too() -> None:
+    x, y = np.arange(8, dtype=np.float64), np.zeros(4, np.float64)
+    launched(
+        "at = tl.arange(0, 4)\na = tl.load(x + at)\nb = a\nif tl.load(x + 7) < 0:\n    b = a * 3\nelse:\n    b = a - 1\n"
+        "tl.store(y + at, b)",
+        "*fp64 *fp64",
+        [x, y],
+    )
+    assert np.array_equal(y, x[:4] - 1)
+
+
+def test_a_tensor_that_folds_to_a_constant() -> None:
+    x, y = np.arange(4, dtype=np.uint16), np.ones(4, np.uint16)
+    launched("at = tl.arange(0, 4)\na = tl.load(x + at)\ntl.store(y + at, a ^ a)", "*u16 *u16", [x, y])
+    assert not y.any()
