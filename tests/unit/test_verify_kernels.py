@@ -161,7 +161,8 @@ def test_a_loaded_value_that_is_stored_after_a_loop_replaced_it() -> None:
 def test_what_one_branch_waited_for_the_other_waits_for_too() -> None:
     x, y = np.arange(8, dtype=np.float64), np.zeros(4, np.float64)
     launched(
-        "at = tl.arange(0, 4)\na = tl.load(x + at)\nb = a\nif tl.load(x + 7) < 0:\n    b = a * 3\nelse:\n    b = a - 1\n"
+        "at = tl.arange(0, 4)\na = tl.load(x + at)\nb = a\nif tl.load(x + 7) < 0:\n"
+        "    b = a * 3\nelse:\n    b = a - 1\n"
         "tl.store(y + at, b)",
         "*fp64 *fp64",
         [x, y],

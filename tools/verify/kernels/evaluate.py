@@ -431,7 +431,8 @@ def _block_store(run: _Run, one: Statement) -> list[Value]:
 
 _OTHERS: dict[str, Any] = {
     "pid": _pid, "tile": _tile, "full": _full, "scalar": _full, "guard": _guard, "finite": _finite, "cast": _cast,
-    "bitcast": _bitcast, "sort": _sort, "topk": _topk, "atomic_old": _atomic_old, "histogram": _histogram, "reduce": _reduce, "scan": _scan, "dot": _dot,
+    "bitcast": _bitcast, "sort": _sort, "topk": _topk, "atomic_old": _atomic_old, "histogram": _histogram,
+    "reduce": _reduce, "scan": _scan, "dot": _dot,
     "load": _load, "store": _store, "atomic": _store, "block_load": _block_load, "block_store": _block_store,
 } | dict.fromkeys(_MOVES, _moved)  # fmt: skip
 
