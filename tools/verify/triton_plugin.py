@@ -141,7 +141,8 @@ class _Writer:
 
 
 def _message(trace: Any) -> str:
-    """The exceptions of a failure, the one that reached pytest last."""
+    """The exceptions of a failure, the one that reached pytest last; the middle of a long text is left out."""
     chain = getattr(trace, "chain", None)
     texts = [crash.message for _, crash, _ in chain if crash is not None] if chain else []
-    return "\n".join(texts)[-MESSAGE:] if texts else str(trace)[-MESSAGE:]
+    text = "\n".join(texts) if texts else str(trace)
+    return text if len(text) <= MESSAGE else f"{text[: MESSAGE // 2]}\n…\n{text[-MESSAGE // 2 :]}"

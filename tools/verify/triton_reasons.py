@@ -70,6 +70,18 @@ RULES = (
         r"DID NOT RAISE",
         "expects all but CUDA and HIP to refuse every 8-bit float but fp8e5",
     ),
+    Rule(
+        VENDOR,
+        r"test_print\[(device_print_scalar|no_arg_print|print_no_arg)-",
+        r"^(AssertionError: )?assert False",
+        "wants a scalar printed by each of 128 threads; a program here is one thread",
+    ),
+    Rule(
+        VENDOR,
+        r"test_print\[device_print_2d_tensor-",
+        r"^(AssertionError: )?assert False",
+        "wants the index width of a tensor of 4 warps of 32 threads",
+    ),
     Rule(VENDOR, "", r"Backend device '(nvidia|amd)' is not active", "runs on the back end of {0} itself"),
     Rule(
         OURS,
@@ -99,7 +111,7 @@ RULES = (
     Rule(
         LATER,
         "test_frontend|test_line_info",
-        r"expected string not found|no match found|possible intended match",
+        r"expected string not found|no match found|possible intended match|check:\d+'\d",
         "checks TTIR as Triton's front end prints it; the installed one's is the same for every target",
     ),
     Rule(
@@ -117,7 +129,7 @@ RULES = (
     Rule(
         LATER,
         "test_preload_constexpr_tuple_arg",
-        r"\.hash == hash",
+        r"assert '[0-9a-f]+\.\.\.[0-9a-f]+' == ",
         "a tuple comes back from the installed Triton's specialisation data as a list",
     ),
     Rule(
@@ -136,7 +148,7 @@ RULES = (
 
 SKIPS_OF_VENDORS = (
     r"CUDA|HIP|\bNV\b|NVIDIA|AMD|PTX|SM\d|[Hh]opper|[Bb]lackwell|[Aa]mpere|CDNA|gfx\d|RDNA|MFMA|WMMA|TMA\b|capability|"
-    r"tensor memory|nvgpu|ROCm|warp speciali|[Cc]luster|multicast|CTA"
+    r"tensor memory|nvgpu|ROCm|warp speciali|[Cc]luster|multicast|CTA|disassembler"
 )
 _NUMBERS = (
     r"Mismatched elements|Tensor-likes are not|Scalars are not|Not equal to tolerance|Arrays are not|not almost equal|"
