@@ -216,6 +216,16 @@ def test_vector(rule: str, chip: str) -> None:
 
 
 @pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("row", ["vfcvt.x.f.v v1, v2", "vfncvt.f.f.w v1, v2", "vfclass.v v1, v2", "vfsqrt.v v1, v2"])
+def test_floating_vector_rows_of_one_source(row: str, chip: str) -> None:
+    """An instruction that uses the result waits a latency longer than one that does not."""
+    hart = CHIPS[chip].hart
+    latency = {"vfcv": hart.v_fp, "vfnc": hart.v_fp, "vfcl": hart.v_alu, "vfsq": hart.v_div}[row[:4]]
+    once = f"vsetivli t0, 16, e32, m1, ta, ma; {row}"
+    assert cycles(f"{once}; vmv.x.s a1, v1", CHIPS[chip]) == cycles(once, CHIPS[chip]) + latency
+
+
+@pytest.mark.parametrize("chip", CHIPS)
 def test_counters_read_the_simulated_values(chip: str) -> None:
     reads = "; ".join(f"csrrs a{k}, {name}, zero" for k, name in enumerate(("cycle", "time", "instret", "cycle"), 2))
     lines = f"mul a1, a0, a0; addi a1, a1, 1; {reads}"

@@ -283,7 +283,7 @@ def _scalar_case(row: Instruction, rng: random.Random, number: int, flags: bool)
     for place in range(2):
         words.append(word("ld", rd=11 + place, rs1=BASE, imm=8 * (3 * SCALAR_KINDS.index(whole) + place)))
     if quirk_of(row, "low word zero"):
-        words.append(word("ori", rd=11, rs1=11, imm=1 << rng.randrange(11)))
+        words.append(word("bseti", rd=11, rs1=11, shamt=31))
     words.append(encode.encode(row, values))
     if row.flow is Flow.BRANCH:
         words.append(word("addi", rd=10, rs1=0, imm=1))
