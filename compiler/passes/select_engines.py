@@ -17,6 +17,7 @@ from mtia.compiler.passes.select_engines_elementwise import select_elementwise, 
 from mtia.compiler.passes.select_engines_layout import turn_transfers, view_factors
 from mtia.compiler.passes.select_engines_matmul import contractions, find_accumulators, is_contraction, select_matmul
 from mtia.compiler.passes.select_engines_moves import select_copy, select_transpose
+from mtia.compiler.passes.select_engines_order import hoist_products
 from mtia.compiler.passes.select_engines_operands import NotOnEngine, check_type
 from mtia.compiler.passes.select_engines_views import View, Views, create
 from mtia.dialects.mlir import ir, run_passes
@@ -427,6 +428,8 @@ def _select(module: Any, options: Options) -> list[Choice]:
             if not any(list(result.uses) for result in scalar.results):
                 scalar.erase()
         remove_dead(op)
+        for block in op.regions[0].blocks:
+            hoist_products(block)
         choices += selection.choices
         if any(op.name.startswith("linalg.") for op in walk(op.regions[0])):
             run_passes(module, "builtin.module(func.func(convert-linalg-to-loops))")

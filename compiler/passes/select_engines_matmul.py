@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from mtia.compiler.passes import hart_matmul
+from mtia.compiler.passes.plan_local_memory import FIRST_BYTE, STACK_BYTES, Lives, pack
 from mtia.compiler.passes.select_engines_domain import Domain, collapse, domain_of, structure_of
 from mtia.compiler.passes.select_engines_elementwise import (
     is_neutral,
@@ -243,18 +244,30 @@ def place_sums(selection: Selection, chosen: dict[Any, int], staged: bool) -> li
     order = list(chosen)
     inner = [root for root in order if root.owner.operation.block.owner.operation.name != "func.func"]
     part = capacity // selection.harts
+    reserve = capacity // STAGE_SHARE
     if inner and bytes_needed(chosen) > part:
         order = inner + [root for root in order if root not in inner]
-        capacity = part
+        if selection.harts > 1 and fits_local(selection, inner):
+            capacity = part
         staged = True
+        selection.stage_bytes = part // STAGE_SHARE
+        reserve = 2 * selection.stage_bytes
     if staged or bytes_needed(chosen) > capacity:
-        selection.stage_bytes = capacity // STAGE_SHARE
-        capacity -= 2 * selection.stage_bytes if selection.harts > 1 and inner else selection.stage_bytes
+        capacity -= reserve
     kept: dict[Any, int] = {}
     for root in order:
         if bytes_needed({**kept, root: chosen[root]}) <= capacity:
             kept[root] = chosen[root]
     return list(kept)
+
+
+def fits_local(selection: Selection, sums: list[Any]) -> bool:
+    """Whether all buffers but these sums have room in each hart's part of local memory, loads in loops twice."""
+    chip = selection.chip
+    share = (chip.ls.bytes - FIRST_BYTE - chip.hart.count * STACK_BYTES) // selection.harts
+    buffers = [buffer for buffer in Lives(selection.function.regions[0]).buffers if buffer.alloc.results[0] not in sums]
+    loads = (buffer for buffer in buffers if "in" in buffer.units and buffer.block.owner.operation.name != "func.func")
+    return pack(buffers) + sum(buffer.bytes for buffer in loads) <= share
 
 
 def accumulates(selection: Selection, product: Product, root: Any) -> bool:
