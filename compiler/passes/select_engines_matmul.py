@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from mtia.compiler.passes import hart_matmul
-from mtia.compiler.passes.plan_local_memory import FIRST_BYTE, STACK_BYTES, Lives, pack
+from mtia.compiler.passes.plan_local_memory import FIRST_BYTE, STACK_BYTES, Buffer, Lives, pack
 from mtia.compiler.passes.select_engines_domain import Domain, collapse, domain_of, structure_of
 from mtia.compiler.passes.select_engines_elementwise import (
     is_neutral,
@@ -210,7 +210,7 @@ def space_attribute(space: int) -> Any:
 
 def find_accumulators(selection: Selection) -> None:
     """Move buffers into the accumulators where every use of them is one that the reduction engine serves."""
-    chosen: dict[Any, int] = {}
+    chosen: list[Any] = []
     staged = False
     for op in contractions(selection.function.regions[0]):
         structure = structure_of(op)
@@ -228,12 +228,12 @@ def find_accumulators(selection: Selection) -> None:
         if not accumulates(selection, product, root):
             staged = True
             continue
-        chosen[root] = 4 * product.acc.shape[0] * product.acc.shape[1]
+        chosen.append(root)
     for root in place_sums(selection, chosen, staged):
         retype(root)
 
 
-def place_sums(selection: Selection, chosen: dict[Any, int], staged: bool) -> list[Any]:
+def place_sums(selection: Selection, chosen: list[Any], staged: bool) -> list[Any]:
     """Which of these sums stay in the accumulators.
 
     Where a loop works on its products between them, two harts must share the engines for these to be busy, so each has
@@ -241,32 +241,33 @@ def place_sums(selection: Selection, chosen: dict[Any, int], staged: bool) -> li
     one hart keeps the matrix engine busy, and may have all.
     """
     capacity = selection.chip.re.bytes
-    order = list(chosen)
-    inner = [root for root in order if root.owner.operation.block.owner.operation.name != "func.func"]
+    buffers = Lives(selection.function.regions[0]).buffers
+    sums = [buffer for buffer in buffers if buffer.alloc.results[0] in chosen]
+    sums.sort(key=lambda buffer: chosen.index(buffer.alloc.results[0]))
+    inner = [buffer for buffer in sums if in_loop(buffer)]
     part = capacity // selection.harts
     reserve = capacity // STAGE_SHARE
-    if inner and bytes_needed(chosen) > part:
-        order = inner + [root for root in order if root not in inner]
-        if selection.harts > 1 and fits_local(selection, inner):
+    if inner and bytes_needed(sums) > part:
+        sums = inner + [buffer for buffer in sums if buffer not in inner]
+        if selection.harts > 1 and fits_local(selection, [buffer for buffer in buffers if buffer not in inner]):
             capacity = part
         staged = True
         selection.stage_bytes = part // STAGE_SHARE
         reserve = 2 * selection.stage_bytes
-    if staged or bytes_needed(chosen) > capacity:
+    if staged or bytes_needed(sums) > capacity:
         capacity -= reserve
-    kept: dict[Any, int] = {}
-    for root in order:
-        if bytes_needed({**kept, root: chosen[root]}) <= capacity:
-            kept[root] = chosen[root]
-    return list(kept)
+    kept: list[Buffer] = []
+    for buffer in sums:
+        if bytes_needed([*kept, buffer]) <= capacity:
+            kept.append(buffer)
+    return [buffer.alloc.results[0] for buffer in kept]
 
 
-def fits_local(selection: Selection, sums: list[Any]) -> bool:
-    """Whether all buffers but these sums have room in each hart's part of local memory, loads in loops twice."""
+def fits_local(selection: Selection, buffers: list[Buffer]) -> bool:
+    """Whether buffers have room in each hart's part of local memory, loads in loops twice."""
     chip = selection.chip
     share = (chip.ls.bytes - FIRST_BYTE - chip.hart.count * STACK_BYTES) // selection.harts
-    buffers = [buffer for buffer in Lives(selection.function.regions[0]).buffers if buffer.alloc.results[0] not in sums]
-    loads = (buffer for buffer in buffers if "in" in buffer.units and buffer.block.owner.operation.name != "func.func")
+    loads = (buffer for buffer in buffers if "in" in buffer.units and in_loop(buffer))
     return pack(buffers) + sum(buffer.bytes for buffer in loads) <= share
 
 
@@ -279,16 +280,20 @@ def accumulates(selection: Selection, product: Product, root: Any) -> bool:
     return serves(selection, root, root)
 
 
-def bytes_needed(chosen: dict[Any, int]) -> int:
-    """Bytes of accumulators; the loops of a kernel follow each other and share theirs."""
-    outside, inside = 0, dict[Any, int]()
-    for root, size in chosen.items():
-        block = root.owner.operation.block
-        if block.owner.operation.name == "func.func":
-            outside += size
+def bytes_needed(chosen: list[Buffer]) -> int:
+    """Bytes of accumulators; sums that do not live together and loops that follow each other share theirs."""
+    outside, inside = list[Buffer](), dict[Any, int]()
+    for buffer in chosen:
+        if in_loop(buffer):
+            inside[buffer.block] = inside.get(buffer.block, 0) + buffer.bytes
         else:
-            inside[block] = inside.get(block, 0) + size
-    return outside + max(inside.values(), default=0)
+            outside.append(buffer)
+    return pack(outside) + max(inside.values(), default=0)
+
+
+def in_loop(buffer: Buffer) -> bool:
+    """Whether a buffer is made anew in every turn of a loop."""
+    return buffer.block.owner.operation.name != "func.func"
 
 
 def contractions(region: Any) -> list[Any]:
