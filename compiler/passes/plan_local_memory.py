@@ -111,9 +111,20 @@ class Ring:
     base: int = 0
 
     @property
+    def depth(self) -> int:
+        """How many loops are around the innermost place where it advances."""
+        return max((loops_around(block) for block in self.turns), default=0)
+
+    @property
     def total(self) -> int:
         """Bytes of all slots."""
         return self.bytes * self.slots
+
+
+def loops_around(block: Any) -> int:
+    """The number of operations with regions that a block is in, its function not counted."""
+    owner = block.owner.operation
+    return 0 if owner.name in ("func.func", "builtin.module") else 1 + loops_around(owner.block)
 
 
 def element_bytes(element: Any) -> int:
@@ -334,7 +345,7 @@ def fit(rings: list[Ring], available: int, space: int, where: str, alloc: Any | 
         else:
             largest = max(mine, key=lambda ring: ring.bytes)
             raise too_large(largest.buffers[0].alloc, where, needed, available)
-        victim = max(candidates, key=lambda ring: ring.bytes * (ring.slots > 2) * 1000 + ring.bytes)
+        victim = max(candidates, key=lambda ring: (ring.bytes * (ring.slots > 2) * 1000 + ring.bytes, -ring.depth))
         victim.slots -= 1
 
 

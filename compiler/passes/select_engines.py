@@ -17,8 +17,8 @@ from mtia.compiler.passes.select_engines_elementwise import select_elementwise, 
 from mtia.compiler.passes.select_engines_layout import turn_transfers, view_factors
 from mtia.compiler.passes.select_engines_matmul import contractions, find_accumulators, is_contraction, select_matmul
 from mtia.compiler.passes.select_engines_moves import select_copy, select_transpose
-from mtia.compiler.passes.select_engines_order import hoist_products
 from mtia.compiler.passes.select_engines_operands import NotOnEngine, check_type
+from mtia.compiler.passes.select_engines_order import hoist_products
 from mtia.compiler.passes.select_engines_views import View, Views, create
 from mtia.dialects.mlir import ir, run_passes
 from mtia.dialects.mtia import ACCUMULATORS, EIGHT_BIT_FLOATS, GLOBAL, LOCAL, SE_TYPES, memory_space
@@ -63,6 +63,7 @@ class Selection:
         self.stage_bytes = (
             options.chip.re.bytes // 4
         )  # of the accumulators, for products whose sums live in local memory
+        self.stages: dict[Any, Any] = {}
         self.fuse = options.enable_fp_fusion
         self.types = SE_TYPES if self.chip.se.fp8 else SE_TYPES - EIGHT_BIT_FLOATS
         self.views = Views()

@@ -29,6 +29,7 @@ VIEW_OPS = frozenset(("memref.reinterpret_cast", "memref.collapse_shape", "memre
 WIDENINGS = frozenset(("arith.extf", "arith.extsi"))
 F32 = "f32"
 STAGE_SHARE = 4  # this part of the accumulators is for products whose sums live in local memory
+MOST_PARTS = 8  # of a staged product written one after the other; more are a loop
 # whether a loop moves a, b and the accumulator
 LOOP_KINDS = {
     (True, False, True): "m",
@@ -186,21 +187,38 @@ def multiply_staged(selection: Selection, a: View, b: View, acc: View, zero: boo
         if step % 2:
             raise NotOnEngine(f"a product of {rows}x{cols} that does not fit the accumulators in parts")
         step //= 2
-    _, indices, ip = loop_nest((rows,) if step < rows else (), ip, loc, (step,))
-    a, acc = (
-        view.moved(terms=tuple((index, view.strides[0]) for index in indices)).shaped(
-            (step, view.shape[1]), view.strides
-        )
-        for view in (a, acc)
-    )
-    kind = ir.MemRefType.get([step, cols], element, None, space_attribute(ACCUMULATORS))
-    root = create("memref.alloc", [], [kind], ip, loc, operandSegmentSizes=ir.DenseI32ArrayAttr.get([0, 0]))
-    stage = View(root, 0, (), (step, cols), (cols, 1), element)
-    target = selection.views.memref(acc, ip, loc)
-    if not zero:
-        create("mtia.re_load", [target, root], [], ip, loc)
-    multiply(selection, a, b, stage, zero, ip, loc)
-    create("mtia.re_drain", [root, target], [], ip, loc)
+    parts = rows // step
+    unrolled = parts if parts <= MOST_PARTS else 1
+    _, indices, ip = loop_nest((rows,) if unrolled < parts else (), ip, loc, (step,))
+    a, acc = (view.moved(terms=tuple((index, view.strides[0]) for index in indices)) for view in (a, acc))
+    stages = [stage_buffer(selection, number, (step, cols), element, ip, loc) for number in range(min(unrolled, 2))]
+    targets = [
+        selection.views.memref(window.shaped((step, cols), acc.strides), ip, loc)
+        for window in (acc.moved(offset=part * step * acc.strides[0]) for part in range(unrolled))
+    ]
+
+    def load(part: int) -> None:
+        if part < unrolled and not zero:
+            create("mtia.re_load", [targets[part], stages[part % 2].root], [], ip, loc)
+
+    load(0)
+    for part in range(unrolled):
+        load(part + 1)  # the engine loads sums beside the product of the part before, not behind its drain
+        rows_of_a = a.moved(offset=part * step * a.strides[0]).shaped((step, a.shape[1]), a.strides)
+        multiply(selection, rows_of_a, b, stages[part % 2], zero, ip, loc)
+        create("mtia.re_drain", [stages[part % 2].root, targets[part]], [], ip, loc)
+
+
+def stage_buffer(selection: Selection, number: int, shape: tuple[int, int], element: Any, ip: Any, loc: Any) -> View:
+    """One of the two accumulators that the staged products of a block use in turn."""
+    key = (ip.block, number, shape, str(element))
+    root = selection.stages.get(key)
+    if root is None:
+        kind = ir.MemRefType.get(list(shape), element, None, space_attribute(ACCUMULATORS))
+        segments = ir.DenseI32ArrayAttr.get([0, 0])
+        root = create("memref.alloc", [], [kind], ip, loc, operandSegmentSizes=segments)
+        selection.stages[key] = root
+    return View(root, 0, (), shape, (shape[1], 1), element)
 
 
 def space_attribute(space: int) -> Any:
@@ -293,7 +311,7 @@ def bytes_needed(chosen: list[Buffer]) -> int:
 
 def in_loop(buffer: Buffer) -> bool:
     """Whether a buffer is made anew in every turn of a loop."""
-    return buffer.block.owner.operation.name != "func.func"
+    return bool(buffer.block.owner.operation.name != "func.func")
 
 
 def contractions(region: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The order of commands: a product that needs nothing of the work before it comes right behind the product before.
+"""The order of commands: a fresh product that needs nothing of the work before it comes right behind the one before.
 
 Units work in order, so a product that stands behind one which waits for the SIMD engine waits with it.
 """
@@ -22,14 +22,14 @@ WRITES = {"mtia.dma_in": (1, 2), "mtia.dma_in_indexed": (1, 2), "mtia.iota": (0,
 
 
 def hoist_products(block: Any) -> None:
-    """Move the products of a block, and of the blocks inside, up to the product before them where nothing forbids it."""
+    """Move products of a block, and of blocks inside, up to the fresh product before them where nothing forbids it."""
     before = None
     for op in [op.operation for op in block.operations]:
         for region in op.regions:
             for inner in region.blocks:
                 hoist_products(inner)
-        if op.name == PRODUCT:
-            if before is not None and ir.BoolAttr(op.attributes["zero"]).value:
+        if op.name == PRODUCT and ir.BoolAttr(op.attributes["zero"]).value:
+            if before is not None:
                 hoist(op, before)
             before = op
 
@@ -83,7 +83,9 @@ def needed(product: Any, between: list[Any], views: Views) -> list[Any] | None:
         wanted += [
             other
             for other in between
-            if other != op and places.get(op, len(between)) > places[other] and set(roots_written(other, views)) & set(read)
+            if other != op
+            and places.get(op, len(between)) > places[other]
+            and set(roots_written(other, views)) & set(read)
         ]
         for other in wanted:
             if other not in places or other in chosen:
