@@ -275,7 +275,10 @@ def overlay_rings(rings: list[Ring]) -> list[Ring]:
     for ring in sorted(rings, key=lambda ring: -ring.bytes):
         for other in kept:
             apart = ring.span[1] < other.span[0] or other.span[1] < ring.span[0]
-            if apart and ring.space == other.space and ring.fills == other.fills and 2 * ring.bytes > other.bytes:
+            if ring.space == ACCUMULATORS:  # loops between those that share it already may share it too
+                apart = not any(lives_beside(mine, theirs) for mine in ring.turns for theirs in other.turns)
+            alike = ring.space == other.space and ring.fills == other.fills
+            if apart and alike and (2 * ring.bytes > other.bytes or ring.space == ACCUMULATORS):
                 other.buffers += ring.buffers
                 other.turns += ring.turns
                 other.span = min(other.span[0], ring.span[0]), max(other.span[1], ring.span[1])
@@ -284,6 +287,21 @@ def overlay_rings(rings: list[Ring]) -> list[Ring]:
         else:
             kept.append(ring)
     return kept
+
+
+def lives_beside(one: Any, other: Any) -> bool:
+    """Whether one block is the other, or around it: what is made in both may live at the same time."""
+    return is_inside(one, other) or is_inside(other, one)
+
+
+def is_inside(block: Any, around: Any) -> bool:
+    """Whether a block is another one or inside it."""
+    while block != around:
+        owner = block.owner.operation
+        if owner.name in ("func.func", "builtin.module"):
+            return False
+        block = owner.block
+    return True
 
 
 def merge_rings(rings: list[Ring], most: int) -> list[Ring]:
@@ -442,9 +460,7 @@ def plan_function(function: Any, options: Options) -> None:
         function.attributes[f"mtia.{name}"] = ir.IntegerAttr.get(i64, value)
 
 
-def fit_all(
-    rings: list[Ring], plain: list[Buffer], plain_bytes: int, chip: Chip, cores: int, first: int
-) -> int:
+def fit_all(rings: list[Ring], plain: list[Buffer], plain_bytes: int, chip: Chip, cores: int, first: int) -> int:
     """Fit both memories for a number of harts; gives the bytes of local memory that one hart has."""
     local = (chip.ls.bytes - first - chip.hart.count * STACK_BYTES) // cores // ALIGNMENT * ALIGNMENT
     if plain_bytes > local:
