@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mtia.isa.errors import UserError
 from mtia.runtime import devices
 from mtia.runtime.triton_backend.timing import Clock, DeviceInterface
 from triton.backends.compiler import GPUTarget
@@ -97,6 +98,10 @@ def _runtime_values(kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         if isinstance(kind, tuple):
             found += _runtime_values(kind, value)
         elif isinstance(kind, str) and kind.startswith("tensordesc"):
+            if getattr(value, "padding", "zero") != "zero":  # the kernel that is compiled pads with 0
+                raise UserError(
+                    "a TensorDescriptor of the host pads with 0 here; make it in the kernel to pad with NaN"
+                )
             found += [value.base, *value.shape, *value.strides]
         elif kind != "constexpr":
             found.append(value)

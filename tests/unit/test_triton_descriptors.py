@@ -7,6 +7,7 @@ import pytest
 import torch
 import triton
 import triton.language as tl
+from mtia.isa.errors import UserError
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 
@@ -48,3 +49,11 @@ def test_five_dimensions_with_edges() -> None:
     wanted = np.full(shape, -7, np.int32)
     wanted[:4, :2, :4, :2, :16] = read[:3]
     assert np.array_equal(target.numpy(), wanted)
+
+
+def test_padding_of_the_host_is_refused() -> None:
+    """The compiled kernel would read zeros where NaN is wanted."""
+    block = [4, 2, 4, 2, 16]
+    given = TensorDescriptor.from_tensor(torch.zeros(3, 2, 5, 6, 16), block, padding="nan")
+    with pytest.raises(UserError, match="pads with 0 here"):
+        shift_five[(1,)](given, TensorDescriptor.from_tensor(torch.zeros(3, 2, 5, 6, 16), block), *block)
