@@ -216,11 +216,20 @@ def test_vector(rule: str, chip: str) -> None:
 
 
 @pytest.mark.parametrize("chip", CHIPS)
-@pytest.mark.parametrize("row", ["vfcvt.x.f.v v1, v2", "vfncvt.f.f.w v1, v2", "vfclass.v v1, v2", "vfsqrt.v v1, v2"])
-def test_floating_vector_rows_of_one_source(row: str, chip: str) -> None:
+@pytest.mark.parametrize(
+    "row, name",
+    [
+        ("vfcvt.x.f.v v1, v2", "v_fp"), ("vfncvt.f.f.w v1, v2", "v_fp"), ("vfclass.v v1, v2", "v_alu"),
+        ("vfsqrt.v v1, v2", "v_div"), ("vfmacc.vv v1, v2, v3", "v_fp"), ("vfadd.vv v1, v2, v3", "v_fp"),
+        ("vfmul.vv v1, v2, v3", "v_fp"), ("vmul.vv v1, v2, v3", "v_mul"), ("vmacc.vv v1, v2, v3", "v_mul"),
+        ("vdiv.vv v1, v2, v3", "v_div"), ("vadd.vv v1, v2, v3", "v_alu"), ("vfredusum.vs v1, v2, v3", "v_reduce"),
+        ("vredsum.vs v1, v2, v3", "v_reduce"), ("vslidedown.vi v1, v2, 1", "v_permute"),
+        ("vmand.mm v1, v2, v3", "v_alu"), ("vle32.v v1, (a0)", "v_load"),
+    ],
+)  # fmt: skip
+def test_the_latency_of_each_vector_class(row: str, name: str, chip: str) -> None:
     """An instruction that uses the result waits a latency longer than one that does not."""
-    hart = CHIPS[chip].hart
-    latency = {"vfcv": hart.v_fp, "vfnc": hart.v_fp, "vfcl": hart.v_alu, "vfsq": hart.v_div}[row[:4]]
+    latency = getattr(CHIPS[chip].hart, name)
     once = f"vsetivli t0, 16, e32, m1, ta, ma; {row}"
     assert cycles(f"{once}; vmv.x.s a1, v1", CHIPS[chip]) == cycles(once, CHIPS[chip]) + latency
 
