@@ -15,9 +15,11 @@ from mtia.compiler.passes.convert_tt_to_linalg_addresses import address_of, poin
 from mtia.compiler.passes.convert_tt_to_linalg_core import Converter, lowers, refuse
 from mtia.compiler.passes.convert_tt_to_linalg_values import Affine, Block, Pointers, Splat, same
 from mtia.dialects.mlir import arith, ir, scf
-from mtia.dialects.tt import is_pointer, pointee, shape_of
+from mtia.dialects.tt import Descriptor, is_pointer, pointee, shape_of
 
 __all__: list[str] = []
+
+_BLOCKS = "block pointer or descriptor"
 
 
 @dataclass
@@ -67,10 +69,10 @@ def _plain(c: Converter, known: Any) -> Any:
 
 def _plain_type(op: Any, type_: Any) -> Any:
     """The type `_plain` gives for a Triton type."""
+    if isinstance(type_, Descriptor) or (is_pointer(type_) and isinstance(pointee(type_), ir.RankedTensorType)):
+        raise refuse(op, f"a {_BLOCKS} cannot leave a branch or a while loop; make it where it is used, or use pointers")
     if not is_pointer(type_):
         return type_
-    if isinstance(pointee(type_), ir.RankedTensorType):
-        raise refuse(op, "a block pointer cannot leave a branch or a while loop; use pointers")
     i64 = ir.IntegerType.get_signless(64)
     return build.tensor_type(shape_of(type_), i64) if shape_of(type_) else i64
 
@@ -136,9 +138,9 @@ def _uncarry(c: Converter, slots: Sequence[Slot], counts: Sequence[int], values:
     return out
 
 
-def _attempts(c: Converter, op: Any, count: int, build_once: Callable[[list[bool]], None]) -> None:
+def _attempts(c: Converter, op: Any, inits: Sequence[Any], build_once: Callable[[list[bool]], None]) -> None:
     """Build a region, first with every value as a formula, again without those that lost their form."""
-    formulas = [True] * count
+    formulas = [True] * len(inits)
     block = ir.InsertionPoint.current.block
     while True:
         before, casts = [op.operation for op in block.operations][-1:], dict(c.index.casts)
@@ -148,6 +150,8 @@ def _attempts(c: Converter, op: Any, count: int, build_once: Callable[[list[bool
         except _Misfit as misfit:
             if not formulas[misfit.number]:
                 raise refuse(op, "carries pointers into different arguments") from None
+            if isinstance(c.get(inits[misfit.number]), Block):
+                raise refuse(op, f"carries a {_BLOCKS} that changes more than its place") from None
             formulas[misfit.number] = False
             c.index.casts = casts
             for stale in reversed([op.operation for op in block.operations]):
@@ -187,7 +191,7 @@ def _for(c: Converter, op: Any) -> None:
         for result, value in zip(op.results, _uncarry(c, slots, counts, list(loop.results)), strict=True):
             c.set(result, value)
 
-    _attempts(c, op, len(inits), once)
+    _attempts(c, op, inits, once)
 
 
 @lowers("scf.while")

@@ -57,3 +57,27 @@ def test_padding_of_the_host_is_refused() -> None:
     given = TensorDescriptor.from_tensor(torch.zeros(3, 2, 5, 6, 16), block, padding="nan")
     with pytest.raises(UserError, match="pads with 0 here"):
         shift_five[(1,)](given, TensorDescriptor.from_tensor(torch.zeros(3, 2, 5, 6, 16), block), *block)
+
+
+@triton.jit
+def changed_in_branch(x_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    block = tl.make_tensor_descriptor(x_ptr, [n], [1], [BLOCK])
+    if n > 7:
+        block = tl.make_tensor_descriptor(x_ptr + 1, [n], [1], [BLOCK])
+    tl.store(out_ptr + tl.arange(0, BLOCK), block.load([0]))
+
+
+@triton.jit
+def changed_in_loop(x_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    block = tl.make_tensor_descriptor(x_ptr, [n], [1], [BLOCK])
+    total = tl.zeros((BLOCK,), tl.float32)
+    for step in range(n):
+        total += block.load([0])
+        block = tl.make_tensor_descriptor(x_ptr + step, [n - step], [1], [BLOCK])
+    tl.store(out_ptr + tl.arange(0, BLOCK), total)
+
+
+@pytest.mark.parametrize("kernel", [changed_in_branch, changed_in_loop])
+def test_descriptors_that_change_are_refused_by_name(kernel: Any) -> None:
+    with pytest.raises(Exception, match=r"test_triton_descriptors\.py:\d+:\d+: error: scf\.(if|for): .*descriptor"):
+        kernel[(1,)](torch.zeros(64), torch.zeros(16), 9, BLOCK=16)
