@@ -70,7 +70,7 @@ def _plain(c: Converter, known: Any) -> Any:
 def _plain_type(op: Any, type_: Any) -> Any:
     """The type `_plain` gives for a Triton type."""
     if isinstance(type_, Descriptor) or (is_pointer(type_) and isinstance(pointee(type_), ir.RankedTensorType)):
-        raise refuse(op, f"a {_BLOCKS} cannot leave a branch or a while loop; make it where it is used, or use pointers")
+        raise refuse(op, f"a {_BLOCKS} cannot leave a branch or a while loop; make it where it is used")
     if not is_pointer(type_):
         return type_
     i64 = ir.IntegerType.get_signless(64)
