@@ -13,7 +13,7 @@ config.name = "mtiac"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".ttir", ".s", ".test"]
 config.test_source_root = os.path.dirname(__file__)
-# Parameters for tests/mutate_passes.py: other places to import `mtia` from and to write to.
+# Parameters for `mtiac verify passes`: other places to import `mtia` from and to write to.
 config.test_exec_root = lit_config.params.get("out", os.path.join(root, "out", "lit"))
 config.environment["PYTHONPATH"] = lit_config.params.get("links", os.path.join(root, ".links"))
 for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR"):
