@@ -11,6 +11,7 @@ from typing import Any
 
 from mtia.compiler.options import Options
 from mtia.compiler.passes.expand_floats_formats import FORMATS, Values, is_narrow
+from mtia.compiler.passes.expand_math import replace_each
 from mtia.dialects.mlir import arith, ir
 
 __all__ = ["expand_floats"]
@@ -21,23 +22,11 @@ TO_ZERO = 3  # the value of `roundingmode`
 
 def expand_floats(module: Any, options: Options) -> None:
     """Replace such operations by ones that LLVM lowers for the hart, in place."""
-    found: list[Any] = []
-
-    def collect(operation: Any) -> Any:
-        if operation.name.startswith(("arith.", "math.")) and _needs_expansion(operation):
-            found.append(operation)
-        return ir.WalkResult.ADVANCE
-
-    module.operation.walk(collect)
-    for operation in found:
-        with ir.InsertionPoint(operation), operation.location:
-            result = _expand(operation)
-        operation.results[0].replace_all_uses_with(result)
-        operation.erase()
+    replace_each(module, _needs_expansion, _expand)
 
 
 def _needs_expansion(operation: Any) -> bool:
-    if operation.name in MOVES or len(operation.results) != 1:
+    if not operation.name.startswith(("arith.", "math.")) or operation.name in MOVES or len(operation.results) != 1:
         return False
     kinds = [_element(value.type) for value in (*operation.operands, *operation.results)]
     if any(is_narrow(kind) for kind in kinds):

@@ -5,28 +5,34 @@ A function of f16, bf16 or f32 is computed in f64 and rounded once (bf16 and f16
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mtia.compiler.options import Options
 from mtia.compiler.passes.expand_math_functions import FUNCTIONS, Builder
 from mtia.dialects.mlir import arith, ir
 
-__all__ = ["expand_math"]
+__all__ = ["expand_math", "replace_each"]
 
 
 def expand_math(module: Any, options: Options) -> None:
     """Replace every operation that LLVM would turn into a library call, in place."""
+    replace_each(module, lambda operation: operation.name in FUNCTIONS, _expand)
+
+
+def replace_each(module: Any, wanted: Callable[[Any], bool], made_of: Callable[[Any], Any]) -> None:
+    """Replace the result of every wanted operation by the value made of it, in place."""
     found: list[Any] = []
 
     def collect(operation: Any) -> Any:
-        if operation.name in FUNCTIONS:
+        if wanted(operation):
             found.append(operation)
         return ir.WalkResult.ADVANCE
 
     module.operation.walk(collect)
     for operation in found:
         with ir.InsertionPoint(operation), operation.location:
-            result = _expand(operation)
+            result = made_of(operation)
         operation.results[0].replace_all_uses_with(result)
         operation.erase()
 
