@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from mtia.compiler.frontends import triton_carries
 from mtia.isa.errors import UserError
 
-__all__ = ["CODEGEN", "SourceOptions", "optimise", "to_ttir"]
+__all__ = ["SourceOptions", "codegen_functions", "optimise", "to_ttir"]
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,10 @@ def _convert_e4b15(source: Any, target: Any, rounding: Any = None, _semantic: An
     return retyped(tl.tensor(code, kind).to(tl.uint8, bitcast=True, _semantic=_semantic), tl.float8e4b15)
 
 
-CODEGEN: Mapping[str, Callable[..., Any]] = {"min_dot_size": _min_dot_size, "convert_custom_types": _convert_e4b15}
-"""The functions Triton's code generator asks a target for."""
+def codegen_functions() -> dict[str, Callable[..., Any]]:
+    """The functions Triton's code generator asks a target for; asked for at the start of every compilation."""
+    triton_carries.install()
+    return {"min_dot_size": _min_dot_size, "convert_custom_types": _convert_e4b15}
 
 
 def optimise(module: Any) -> None:
@@ -119,7 +122,9 @@ def to_ttir(
     target = GPUTarget("mtia", "mtia", 1)
     try:
         with _ieee_by_default():
-            module = source.make_ir(target, options or SourceOptions(), dict(CODEGEN), dict(module_map or {}), context)
+            module = source.make_ir(
+                target, options or SourceOptions(), codegen_functions(), dict(module_map or {}), context
+            )
     except CompilationError as error:
         raise _user_error(error, function) from error
     optimise(module)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from mtia.compiler.frontends.triton_source import CODEGEN, SourceOptions, optimise
+from mtia.compiler.frontends.triton_source import SourceOptions, codegen_functions, optimise
 from triton.backends.compiler import BaseBackend, GPUTarget
 
 __all__ = ["MtiaBackend", "TritonOptions"]
@@ -102,7 +102,7 @@ class MtiaBackend(BaseBackend):  # type: ignore[misc, unused-ignore]
 
     def get_codegen_implementation(self, options: TritonOptions) -> dict[str, Callable[..., Any]]:
         """The functions Triton's code generator asks for."""
-        return dict(CODEGEN)
+        return codegen_functions()
 
     def get_module_map(self) -> dict[str, ModuleType]:
         """Device libraries by the name kernels import them under."""
