@@ -1,9 +1,10 @@
-"""Trees of the meanings' language as text, and how many bits their integers can have."""
+"""Trees of the meanings' language: as text, what they call and read, and how many bits their integers can have."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
 
 from mtia.isa.lang import Fn
@@ -11,7 +12,7 @@ from mtia.isa.lang import tree as t
 from mtia.isa.lang.names import boolean
 from mtia.isa.lang.types import ArrayType, PtrType, Scalar, StructType
 
-__all__ = ["Bounds", "parts", "show"]
+__all__ = ["Bounds", "parts", "reached", "show", "unread"]
 
 _SIGNS = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%", "and": "&", "or": "|", "xor": "^", "shl": "<<",
@@ -110,6 +111,61 @@ def show(node: Any) -> str:
         case t.For():
             return f"for {node.name} in range({show(node.start)}, {show(node.stop)}, {node.step})"
     return type(node).__name__.lower()
+
+
+@cache
+def _callees(function: Fn) -> tuple[Fn, ...]:
+    found: dict[Fn, None] = {}
+    queue: list[Any] = [function.body.statements]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, Fn):
+            found[node] = None
+        else:
+            queue.extend(parts(node))
+    return tuple(found)
+
+
+def reached(function: Fn) -> dict[int, Fn]:
+    """Every function that one can call, itself included, by number."""
+    found: dict[int, Fn] = {}
+    queue = [function]
+    while queue:
+        one = queue.pop()
+        if one.number not in found:
+            found[one.number] = one
+            queue.extend(_callees(one))
+    return found
+
+
+@cache
+def _read(function: Fn) -> frozenset[str]:
+    """The names of the variables that a function reads, not counting arguments that a called function does not read."""
+    found: set[str] = set()
+    queue: list[Any] = [function.body.statements]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, t.Var):
+            found.add(node.name)
+        if isinstance(node, t.Call):
+            queue.extend(argument for argument in node.args if not unread(node, argument))
+        elif not isinstance(node, Fn):
+            queue.extend(parts(node))
+    return frozenset(found)
+
+
+def unread(call: Any, argument: Any) -> bool:
+    """Whether an argument of a call has no effects of its own and the called function does not read it."""
+    if not isinstance(call, t.Call):
+        return False
+    named = [name for name, one in zip(call.fn.body.params, call.args, strict=True) if one is argument]
+    queue = [argument]
+    while queue:
+        one = queue.pop()
+        if isinstance(one, (t.Call, t.CallPtr)):
+            return False
+        queue.extend(parts(one))
+    return bool(named) and not _read(call.fn).intersection(named)
 
 
 class Bounds:

@@ -27,10 +27,10 @@ from mtia.isa.operands import Operand
 from mtia.isa.table import Instruction
 from mtia.isa.xmtia.engines import timings
 from mtia.runtime.machine import hart, hart_timing
-from mtia.tools.verify.mutant_trees import Bounds, parts, show
+from mtia.tools.verify.mutant_trees import Bounds, reached, show, unread
 
 __all__ = [
-    "ALONE", "FAST", "KINDS", "RANGE", "Mutant", "draw", "population", "reached", "roots", "unused",
+    "ALONE", "FAST", "KINDS", "RANGE", "UNREAD", "Mutant", "draw", "population", "roots", "unused",
 ]  # fmt: skip
 
 _OTHER = {
@@ -52,6 +52,7 @@ APPROXIMATION = "a digit of an approximation below its error"
 NAN = "another NaN, where a NaN has no payload"
 OUTSIDE = "a loop beyond its buffer, with what the compiler has put there"
 ALONE = "shown in mutants.toml to change nothing"
+UNREAD = "what a called function does not read"
 
 
 @dataclass(frozen=True)
@@ -90,31 +91,6 @@ def _children(node: Any) -> Iterator[tuple[Put, Any]]:
 
 
 @cache
-def _callees(function: Fn) -> tuple[Fn, ...]:
-    found: dict[Fn, None] = {}
-    queue: list[Any] = [function.body.statements]
-    while queue:
-        node = queue.pop()
-        if isinstance(node, Fn):
-            found[node] = None
-        else:
-            queue.extend(parts(node))
-    return tuple(found)
-
-
-def reached(function: Fn) -> dict[int, Fn]:
-    """Every function that one can call, itself included, by number."""
-    found: dict[int, Fn] = {}
-    queue = [function]
-    while queue:
-        one = queue.pop()
-        if one.number not in found:
-            found[one.number] = one
-            queue.extend(_callees(one))
-    return found
-
-
-@cache
 def roots() -> dict[str, dict[str, Fn]]:
     """The functions that the machine reaches by address, by row and by their names in the native libraries."""
     found: dict[str, dict[str, Fn]] = {row.name: {} for row in table.all()}
@@ -130,13 +106,13 @@ def roots() -> dict[str, dict[str, Fn]]:
 
 
 @cache
-def _users() -> dict[int, int]:
-    """How many roots reach a function."""
-    found: dict[int, int] = {}
-    for functions in roots().values():
+def _users() -> dict[int, list[str]]:
+    """The rows whose roots reach a function, each as often as it has such roots."""
+    found: dict[int, list[str]] = {}
+    for row, functions in roots().items():
         for function in functions.values():
             for number in reached(function):
-                found[number] = found.get(number, 0) + 1
+                found.setdefault(number, []).append(row)
     return found
 
 
@@ -147,7 +123,7 @@ def _of_table(function: Fn) -> bool:
     """
     if "/runtime/" in function.file or function.file.endswith("/isa/state.py"):
         return False
-    return _users().get(function.number, 0) <= _MANY
+    return len(_users().get(function.number, ())) <= _MANY
 
 
 def _place(function: Fn) -> str:
@@ -262,14 +238,20 @@ def _rules(kind: str) -> tuple[dict[str, Any], ...]:
     return tuple(tomllib.loads((Path(__file__).parent / "mutants.toml").read_text()).get(kind, ()))
 
 
-def _rule(kind: str, where: str, expression: str, change: str = "") -> dict[str, Any] | None:
-    """The entry that speaks of an expression and what is changed there."""
+def _rule(kind: str, function: Fn, expression: str, change: str = "") -> dict[str, Any] | None:
+    """The entry that speaks of an expression of a function and what is changed there."""
+    where = _place(function)
     for rule in _rules(kind):
         if fnmatchcase(where, rule["where"]) and fnmatchcase(expression, rule["expression"]):
-            if fnmatchcase(change, rule.get("change", "*")):
+            if fnmatchcase(change, rule.get("change", "*")) and _only(function, rule.get("rows", "*")):
                 rule["used"] = True
                 return rule
     return None
+
+
+def _only(function: Fn, rows: str) -> bool:
+    """Whether all rows that reach a function have such names."""
+    return rows == "*" or all(fnmatchcase(row, rows) for row in _users()[function.number])
 
 
 @cache
@@ -284,20 +266,21 @@ def _sites(function: Fn) -> tuple[Change, ...]:
             continue
         text = show(node)
         guard = isinstance(node, t.Assign) or getattr(node, "type", None) is boolean
-        fast = _rule("fast", where, text) if guard and not unless else None
+        fast = _rule("fast", function, text) if guard and not unless else None
         if fast is not None:
             unless = FAST
             if "always" in fast and not isinstance(node, t.Assign):
                 what = f"{where}: `{_short(text)}`: always {fast['always']}"
                 found.append(Change("mask", what, partial(put, t.Const(boolean, fast["always"]))))
         for change in _changes(node, put, above, bounds, function):
-            why = unless or change.unless or (ALONE if _rule("same", where, text, change.text) else "")
-            if not why and isinstance(node, t.Const) and _rule("same", where, show(above), change.text):
+            why = unless or change.unless or (ALONE if _rule("same", function, text, change.text) else "")
+            if not why and isinstance(node, t.Const) and _rule("same", function, show(above), change.text):
                 why = ALONE
             what = f"{where}: `{_short(show(above) if isinstance(node, t.Const) else text)}`: {change.text}"
             found.append(Change(_kind_of(function, change.kind), what, change.apply, why))
         around = above if isinstance(node, list) else node
-        queue.extend((to, part, around, unless) for to, part in _children(node))
+        for to, part in _children(node):
+            queue.append((to, part, around, unless or (UNREAD if unread(around, part) else "")))
     return tuple(found)
 
 

@@ -31,7 +31,8 @@ from mtia.isa.lang.llvm_emitter import module_text
 from mtia.isa.lang.objects import Part, compile_text
 from mtia.tools.verify import riscv
 from mtia.tools.verify.common import Progress, Report
-from mtia.tools.verify.mutants import KINDS, Mutant, draw, population, reached, roots
+from mtia.tools.verify.mutant_trees import reached
+from mtia.tools.verify.mutants import KINDS, Mutant, draw, population, roots
 
 __all__ = ["SIZE", "TESTS", "add_arguments", "in_child", "load_all", "run"]
 
