@@ -319,11 +319,16 @@ def _check_kernel(module: Any, name: str) -> None:
 
 def advance(step: Stage, value: Any, job: Job) -> Any:
     """The verified value of one stage from the value of the stage before; threads take turns."""
+    from mtia.dialects.mlir import ir
+
     with _turn:
-        with naming(job.file):
-            made = step.make(value, job)
-        if not isinstance(made, str | bytes) and not made.operation.verify():
-            raise RuntimeError(f"stage '{step.name}' made an invalid module")
+        try:
+            with naming(job.file):
+                made = step.make(value, job)
+            if not isinstance(made, str | bytes):
+                made.operation.verify()
+        except ir.MLIRError as problem:
+            raise RuntimeError(f"stage '{step.name}' made an invalid module: {problem}") from problem
     return made
 
 

@@ -67,10 +67,19 @@ def _absorb(broadcast: Any) -> None:
         map_ = ir.AffineMapAttr(maps[use.operand_number]).value
         reduced = ir.AffineMap.get(map_.n_dims, 0, [map_.results[axis] for axis in kept])
         maps[use.operand_number] = ir.AffineMapAttr.get(reduced)
+        if not _sizes_known(maps):
+            continue  # the repeated tensor alone says how far a loop goes, as in the sum of repeated numbers
         consumer.operands[use.operand_number] = source
         consumer.attributes["indexing_maps"] = ir.ArrayAttr.get(maps)
     if not list(result.uses):
         broadcast.erase()
+
+
+def _sizes_known(maps: list[Any]) -> bool:
+    """Whether every loop is the index of a dimension of some operand, which says how far it goes."""
+    values = [ir.AffineMapAttr(one).value for one in maps]
+    found = {str(result) for value in values for result in value.results}
+    return all(str(ir.AffineDimExpr.get(dim)) in found for dim in range(values[0].n_dims))
 
 
 def _inputs(generic: Any) -> int:

@@ -252,6 +252,7 @@ def select_reduction(selection: Selection, op: Any) -> bool:
         source = body.get(value)
         if not isinstance(source, Tile):
             raise NotOnEngine("a reduction of a value that does not vary")
+        check_type(source.view.element, selection.types)
         reduce_tile(merged, source.view, tiles.operands[-1], rsum, fresh, body)
 
     try:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mtia.compiler import pipeline
+from mtia.compiler.options import Options
+from mtia.dialects import mlir
 from mtia.tools.verify import passes
 from mtia.tools.verify.pass_mutants import KINDS, draw, files, without_body
 
@@ -18,6 +21,18 @@ NAMES = pipeline.pass_names()
 def test_every_pass_has_its_lit_test() -> None:
     present = {path.stem for path in (TESTS / "lit" / "passes").glob("*.mlir")}
     assert set(NAMES) <= present
+
+
+def test_an_invalid_module_names_the_stage_that_made_it() -> None:
+    def without_end(module: Any, job: pipeline.Job) -> Any:
+        module.body.operations[0].regions[0].blocks[0].operations[0].erase()
+        return module
+
+    stage = pipeline.Stage("fused", ".mlir", "a module without its end", without_end)
+    with mlir.using(pipeline.context()):
+        module = pipeline.parse("func.func @f() {\n  return\n}")
+        with pytest.raises(RuntimeError, match=r"(?s)stage 'fused' made an invalid module: .*empty block"):
+            pipeline.advance(stage, module, pipeline.Job(Options("mtia300")))
 
 
 def test_a_function_loses_its_body_only() -> None:

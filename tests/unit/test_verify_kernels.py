@@ -62,6 +62,18 @@ def test_a_planted_fault_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch
     assert len(list(walk(small.body))) <= 8 and "sub" in {one.op for one in walk(small.body)}
 
 
+def test_what_is_added_to_a_product_may_become_its_start() -> None:
+    """Triton makes `dot(a, b, c)` of `dot(a, b) + c`: the sum is exact only of whole numbers."""
+    sums = []
+    for seed in range(600):
+        body = list(walk(generate(seed).body))
+        products = {
+            one.out[0].name for one in body if one.op == "dot" and one.out[0].kind == "fp32" and len(one.args) == 2
+        }
+        sums += [one.out[0] for one in body if one.op == "add" and products & set(one.args)]
+    assert len(sums) > 5 and not any(var.exact and var.bound is None for var in sums)
+
+
 def test_unused_statements_go() -> None:
     body = generate(3).body
     kept = without_unused(body)
@@ -71,14 +83,14 @@ def test_unused_statements_go() -> None:
 # --- programs that were once wrong -----------------------------------------------------------------------------------
 
 
-def launched(body: str, types: str, arrays: Sequence[Any], **options: Any) -> None:
+def launched(body: str, types: str, arrays: Sequence[Any], target: str = "mtia300", **options: Any) -> None:
     """Run a kernel with arguments `x, y` (as many as arrays), which change in place."""
     names = ", ".join("xyz"[: len(arrays)])
     lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
     kernel = function(f"@triton.jit\ndef kernel({names}):\n{lines}\n")
     text = to_ttir(kernel, dict(zip("xyz", types.split(), strict=False)))
-    executable = pipeline.run(text, "ttir", "elf", pipeline.Job(Options("mtia300", **options)))
-    device = Device("mtia300")
+    executable = pipeline.run(text, "ttir", "elf", pipeline.Job(Options(target, **options)))
+    device = Device(target)
     buffers = [device.copy_in(array) for array in arrays]
     launch(device, executable, (1,), buffers, limit=1_000_000).check()
     for buffer, array in zip(buffers, arrays, strict=True):
@@ -174,3 +186,25 @@ def test_a_tensor_that_folds_to_a_constant() -> None:
     x, y = np.arange(4, dtype=np.uint16), np.ones(4, np.uint16)
     launched("at = tl.arange(0, 4)\na = tl.load(x + at)\ntl.store(y + at, a ^ a)", "*u16 *u16", [x, y])
     assert not y.any()
+
+
+@pytest.mark.parametrize("target", ["mtia200", "mtia300"])
+def test_the_smallest_of_eight_bit_floats(target: str) -> None:
+    x = np.array([[3, -0.5], [-1.75, 8]], ml_dtypes.float8_e4m3fn)
+    y = np.zeros(2, np.float32)
+    launched(
+        "at = tl.arange(0, 2)[:, None] * 2 + tl.arange(0, 2)[None, :]\n"
+        "tl.store(y + tl.arange(0, 2), tl.min(tl.load(x + at).to(tl.float32), 0))",
+        "*fp8e4nv *fp32", [x, y], target,
+    )  # fmt: skip
+    assert y.tolist() == [-1.75, -0.5]
+
+
+def test_the_sum_of_a_repeated_number() -> None:
+    x, y = np.array([7], np.int32), np.zeros(1, np.int32)
+    launched(
+        "a = tl.expand_dims(tl.load(x + tl.arange(0, 1)), 1)\n"
+        "tl.store(y, tl.sum(tl.trans(tl.broadcast_to(a, [1, 4])), None))",
+        "*i32 *i32", [x, y],
+    )  # fmt: skip
+    assert y[0] == 28

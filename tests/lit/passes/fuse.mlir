@@ -43,3 +43,18 @@ func.func @rows(%x: tensor<8x4xf32>, %sum: tensor<8xf32>) -> tensor<8x4xf32> {
   %2 = arith.mulf %x, %1 : tensor<8x4xf32>
   return %2 : tensor<8x4xf32>
 }
+
+// Where only the repeated tensor says how many numbers are added, it stays.
+// CHECK-LABEL: func.func @sum_of_repeated
+func.func @sum_of_repeated(%x: tensor<1xi32>, %start: tensor<i32>) -> tensor<i32> {
+  // CHECK: linalg.broadcast ins(%arg0 : tensor<1xi32>) outs(%{{.*}} : tensor<2x1xi32>) dimensions = [0]
+  // CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<2x1xi32>) outs(%arg1 : tensor<i32>)
+  %e = tensor.empty() : tensor<2x1xi32>
+  %0 = linalg.broadcast ins(%x : tensor<1xi32>) outs(%e : tensor<2x1xi32>) dimensions = [0]
+  %1 = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> ()>], iterator_types = ["reduction", "reduction"]} ins(%0 : tensor<2x1xi32>) outs(%start : tensor<i32>) {
+  ^bb0(%in: i32, %out: i32):
+    %2 = arith.addi %out, %in : i32
+    linalg.yield %2 : i32
+  } -> tensor<i32>
+  return %1 : tensor<i32>
+}

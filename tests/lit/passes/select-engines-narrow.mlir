@@ -72,3 +72,23 @@ func.func @bits(%x: memref<8x32xi8>, %y: memref<8x32xf8E5M2>) {
   }
   return
 }
+
+// A chip whose SIMD engine has no 8-bit floats reduces them on the hart.
+// CHECK-LABEL: func.func @smallest
+// OLD-LABEL: func.func @smallest
+func.func @smallest(%x: memref<8x32xf8E4M3FN>, %y: memref<8xf32>) {
+  // CHECK: "mtia.simd_reduce"({{.*}}) {kind = "rminn"} : (memref<8x32xf8E4M3FN>, memref<8x1xf32, strided<[1, 1]>>)
+  // OLD-NOT: mtia.simd_reduce
+  // OLD: arith.minnumf
+  // OLD-NOT: mtia.simd_reduce
+  %nan = arith.constant 0x7FC00000 : f32
+  linalg.fill ins(%nan : f32) outs(%y : memref<8xf32>)
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>],
+    iterator_types = ["parallel", "reduction"]} ins(%x : memref<8x32xf8E4M3FN>) outs(%y : memref<8xf32>) {
+  ^bb0(%e: f8E4M3FN, %least: f32):
+    %w = arith.extf %e : f8E4M3FN to f32
+    %m = arith.minnumf %least, %w : f32
+    linalg.yield %m : f32
+  }
+  return
+}

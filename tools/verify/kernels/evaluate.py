@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from mtia.tools.verify.kernels.kinds import KINDS, POOL, pool
+from mtia.tools.verify.kernels.kinds import KINDS, POOL, WHOLE, pool
 from mtia.tools.verify.kernels.operations import (
     ELEMENTWISE,
     MATH,
@@ -128,6 +128,10 @@ def _elementwise(run: _Run, one: Statement, row: Elementwise) -> Value:
     for value, part in zip(one.args, data, strict=True):  # a product may be rounded once with the sum
         if one.op in ("add", "sub") and not one.out[0].exact and isinstance(value, str):
             error = error + kind.roundoff * np.abs(part.astype(np.float64))
+    for terms in one.more.get("terms", ()):  # the sum of a dot's products may begin with what is added to it
+        number = run.program.number(terms)
+        size = sum(np.abs(part.astype(np.float64)) for part in data) + WHOLE * WHOLE * number
+        error = error + 2 * (number + 2) * kind.roundoff * size
     return Value(made, np.broadcast_to(error, made.shape))
 
 

@@ -76,7 +76,10 @@ class _Maker(Tensors):
         """A variable that blocks may change, with its first value."""
         first = self.value(INTEGERS + FLOATS)
         self.number += 1
-        var = Var(f"c{self.number}", first.kind, first.shape, exact=first.exact, finite=not KINDS[first.kind].precision)
+        var = Var(
+            f"c{self.number}", first.kind, first.shape, exact=first.exact, finite=not KINDS[first.kind].precision,
+            product=first.product, terms=first.terms,
+        )  # fmt: skip
         self.used.add(first.name)
         self.add(Statement("assign", (var,), (first.name,)))
         return var
@@ -92,6 +95,7 @@ class _Maker(Tensors):
         for var in carried:
             found = self.visible(kind=var.kind, shape=var.shape)
             found = [new for new in found if new.exact or not var.exact]
+            found = [new for new in found if new.product <= var.product and new.terms in (None, var.terms)]
             new = self.pick.choice([v for v in found if v is not var] or found)
             if new is not var:
                 self.add(Statement("assign", (var,), self.names([new])))

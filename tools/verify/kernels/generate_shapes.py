@@ -84,7 +84,7 @@ class Tensors(Elements):
         """Two values of a type and shape in one."""
         other = self.value((var.kind,), shape=var.shape)
         made = self.result("where", var.kind, [var, other])
-        made["product"] = var.product or other.product
+        made |= {"product": var.product or other.product, "terms": var.terms or other.terms}
         shape = var.shape
         if way == "join":
             self.emit("join", var.kind, (*shape, ("2",)), var, other, **made)
@@ -93,8 +93,8 @@ class Tensors(Elements):
         else:
             axis = self.pick.randrange(len(shape))
             grown = tuple(sorted((*shape[axis], "2")))
-            more = {"axis": axis}
-            self.emit("cat", var.kind, (*shape[:axis], grown, *shape[axis + 1 :]), var, other, more=more, **made)
+            made["more"] = {"axis": axis}
+            self.emit("cat", var.kind, (*shape[:axis], grown, *shape[axis + 1 :]), var, other, **made)
 
     def broadcast(self) -> None:
         """A value repeated: a scalar, a vector that gets a dimension, or a dimension of one."""
@@ -227,7 +227,18 @@ class Tensors(Elements):
             self.emit("scan", var.kind, var.shape, var, more=more, exact=exact, bound=bound, finite=bound is not None)
 
     def dot(self) -> None:
-        """A matrix product, with an accumulator at times, and of a batch at times."""
+        """A matrix product, with an accumulator at times, and of a batch at times, and what is done with it."""
+        made = self.product()
+        if made is None or self.pick.random() < 0.4:
+            return
+        name = self.pick.choice(("add", "add", "sub", "mul", "maximum"))
+        operands = [made, self.partner(made)]
+        if self.pick.random() < 0.3:
+            operands.reverse()
+        self.emit(name, made.kind, made.shape, *operands, **self.result(name, made.kind, operands))
+
+    def product(self) -> Var | None:
+        """A matrix product of loaded values, if it is not too large."""
         pick = self.pick
         names: list[Extent] = [("A",), ("B",), ("C",)]
         m, k, n = (pick.choice(names) for _ in range(3))
@@ -236,7 +247,7 @@ class Tensors(Elements):
         if max(self.count((*batch, m, k)), self.count((*batch, k, n)), self.count((*batch, m, n))) > max(
             self.limit, 1024
         ):
-            return
+            return None
         flavour = "whole" if pick.random() < 0.4 else "normal"
         sides = []
         for shape in ((*batch, m, k), (*batch, k, n)):
@@ -256,9 +267,11 @@ class Tensors(Elements):
             args.append(start)
             exact = exact and start.exact and (kind == "i8" or start.bound is not None)
             bound = None if bound is None or start.bound is None else bound + start.bound
-        self.emit(
-            "dot", into, (*batch, m, n), *args, exact=exact, bound=bound if exact else None, finite=bound is not None
-        )
+        terms = None if kind == "i8" or len(args) > 2 else Size(k)
+        return self.emit(
+            "dot", into, (*batch, m, n), *args, exact=exact, bound=bound if exact else None, finite=bound is not None,
+            terms=terms,
+        )  # fmt: skip
 
     def arrange(self) -> None:
         """Sorting, counting, picking by index."""

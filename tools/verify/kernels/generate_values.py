@@ -179,8 +179,10 @@ class Values(ABC):
         exact = all(arg.exact for arg in known)
         fused = floating and op in ("add", "sub") and bound is None and any(arg.product for arg in known)
         finite = not floating or bound is not None or (op in _KEEPS and all(arg.finite for arg in known))
+        terms = [arg.terms for arg in known if arg.terms is not None] if op == "add" and bound is None else []
         return {
-            "exact": exact and not fused,
+            "more": {"terms": terms},
+            "exact": exact and not fused and not terms,
             "bound": bound,
             "finite": finite,
             "product": self.options["enable_fp_fusion"]
@@ -192,6 +194,7 @@ class Values(ABC):
         """The properties of a value that moving its elements keeps."""
         return {
             "exact": var.exact, "bound": var.bound, "finite": var.finite, "product": var.product, "plain": var.plain,
+            "terms": var.terms,
         }  # fmt: skip
 
     def argument(self) -> Var:

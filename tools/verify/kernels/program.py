@@ -39,7 +39,8 @@ class Size:
 class Var:
     """A value: `exact` is False where sides may differ by rounding, `bound` the magnitude of a whole number.
 
-    `finite` says that there is no NaN and no infinity, `product` that it is a product of fp32 which may be fused.
+    `finite` says that there is no NaN and no infinity, `product` that it is a product of fp32 which may be fused,
+    `terms` how many products a float dot without a start adds: what is added to it may become its start.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Var:
     bound: float | None = None
     finite: bool = True
     product: bool = False
+    terms: Size | None = None
     plain: bool = False  # its bits are defined, the sign of zero too
 
     def __str__(self) -> str:
