@@ -328,7 +328,8 @@ def advance(step: Stage, value: Any, job: Job) -> Any:
             if not isinstance(made, str | bytes):
                 made.operation.verify()
         except ir.MLIRError as problem:
-            raise RuntimeError(f"stage '{step.name}' made an invalid module: {problem}") from problem
+            found = "; ".join(f"{one.location}: {one.message}" for one in problem.error_diagnostics) or str(problem)
+            raise RuntimeError(f"stage '{step.name}' made an invalid module: {found}") from problem
     return made
 
 

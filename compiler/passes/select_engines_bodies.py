@@ -307,7 +307,9 @@ class BodyTranslator:
             raise NotOnEngine("the bits of a value that does not stand in local memory")
         if "i1" in (str(operand.view.element), str(result.type)) or operand.view.element.width != result.type.width:
             raise NotOnEngine("the bits of a value that local memory holds as another type")
-        view = self.destinations.get(result) or self.temporary(result.type)
+        view = self.destinations.get(result)
+        if view is None or view.element != result.type:  # a narrower destination takes a conversion of its own
+            view = self.temporary(result.type)
         self.emit("mtia.copy", [self.memref(operand.view), self.memref(view)], [])
         return Tile(view)
 

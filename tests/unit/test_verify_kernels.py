@@ -208,3 +208,14 @@ def test_the_sum_of_a_repeated_number() -> None:
         "*i32 *i32", [x, y],
     )  # fmt: skip
     assert y[0] == 28
+
+
+def test_bits_that_become_a_float_and_then_a_narrower_one() -> None:
+    x = np.array([1.5, -2.0, 0.25, 96.0], np.float32)
+    y = np.zeros(4, ml_dtypes.float8_e5m2)
+    launched(
+        "at = tl.arange(0, 4)\na = tl.load(x + at).to(tl.int32, bitcast=True) ^ -2147483648\n"
+        "tl.store(y + at, a.to(tl.float32, bitcast=True).to(tl.float8e5))",
+        "*fp32 *fp8e5", [x, y],
+    )  # fmt: skip
+    assert y.tolist() == [-1.5, 2.0, -0.25, -96.0]

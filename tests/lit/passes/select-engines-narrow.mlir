@@ -92,3 +92,19 @@ func.func @smallest(%x: memref<8x32xf8E4M3FN>, %y: memref<8xf32>) {
   }
   return
 }
+
+// Bits that become a float and then a narrower one: moved first, then converted.
+// CHECK-LABEL: func.func @bits_narrowed
+func.func @bits_narrowed(%x: memref<8x32xi32>, %y: memref<8x32xf16>) {
+  // CHECK: %[[WIDE:.*]] = memref.alloc() : memref<1x256xf32>
+  // CHECK: "mtia.copy"(%{{.*}}, %[[WIDE]])
+  // CHECK: "mtia.simd_unary"(%[[WIDE]], %{{.*}}) {kind = "cvt"} : (memref<1x256xf32>, memref<1x256xf16, strided<[256, 1]>>)
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>],
+    iterator_types = ["parallel", "parallel"]} ins(%x : memref<8x32xi32>) outs(%y : memref<8x32xf16>) {
+  ^bb0(%e: i32, %_: f16):
+    %f = arith.bitcast %e : i32 to f32
+    %r = arith.truncf %f : f32 to f16
+    linalg.yield %r : f16
+  }
+  return
+}
