@@ -58,11 +58,22 @@ def contiguous(access: Access) -> bool:
 
 def widest(op: Any, operations: Sequence[Any]) -> int:
     """Bits of the widest type in a body."""
-    types = [value.type for inner in operations for value in (*inner.operands, *inner.results)]
+    places = [o.results[0] for o in operations if o.name == "linalg.index" and narrow_place(o)]
+    types = [value.type for inner in operations for value in (*inner.operands, *inner.results) if value not in places]
     return max(
         64 if isinstance(kind, ir.IndexType) else kind.width
         for kind in (*types, *(argument.type for argument in op.regions[0].blocks[0].arguments))
     )
+
+
+def narrow_place(op: Any) -> Any:
+    """The type of at most 32 bits that every use of a `linalg.index` casts it to, or None."""
+    users = [use.owner for use in op.results[0].uses]
+    kinds = {str(user.results[0].type) for user in users}
+    if any(user.name not in ("arith.index_cast", "arith.index_castui") for user in users) or len(kinds) != 1:
+        return None
+    kind = users[0].results[0].type
+    return kind if isinstance(kind, ir.IntegerType) and kind.width <= 32 else None
 
 
 class Loops:
@@ -109,9 +120,12 @@ class Loops:
                 known[argument] = self.load(row, access, argument.type, places[-1], lanes, ip)
         for op in self.operations[:-1]:
             if op.name == "linalg.index":
-                known[op.results[0]] = self.index(ir.IntegerAttr(op.attributes["dim"]).value, places, lanes, ip)
+                known[op.results[0]] = self.index(op, places, lanes, ip)
                 continue
             operands = [self.value(value, known, lanes, ip) for value in op.operands]
+            if op.name.startswith("arith.index_cast") and operands[0].type == self.kind(op.results[0].type, lanes):
+                known[op.results[0]] = operands[0]  # the place is as narrow already
+                continue
             kinds = [self.kind(result.type, lanes) for result in op.results]
             attributes = {name: op.attributes[name] for name in op.attributes}
             if op.name == "arith.constant":
@@ -146,14 +160,20 @@ class Loops:
         name = "vector.load" if lanes > 1 else "memref.load"
         return create(name, [row, place], [self.kind(element, lanes)], ip, self.loc)
 
-    def index(self, dim: int, places: Sequence[Any], lanes: int, ip: Any) -> Any:
-        """`linalg.index` of a dimension of the operation; one of size 1 is always 0."""
+    def index(self, op: Any, places: Sequence[Any], lanes: int, ip: Any) -> Any:
+        """`linalg.index` of a dimension of the operation, as narrow as its uses allow; one of size 1 is always 0."""
+        dim = ir.IntegerAttr(op.attributes["dim"]).value
         position = next((at for at, group in enumerate(self.domain.groups) if group == (dim,)), None)
-        if position is None:
-            return self.spread(index_constant(0, ip, self.loc), lanes, ip)
-        spread = self.spread(places[position], lanes, ip)
-        if lanes == 1 or position < len(places) - 1:
+        kind = narrow_place(op) or ir.IndexType.get()
+
+        def narrow(value: Any, lanes: int) -> Any:
+            if kind == ir.IndexType.get():
+                return value
+            return create("arith.index_cast", [value], [self.kind(kind, lanes)], ip, self.loc)
+
+        place = index_constant(0, ip, self.loc) if position is None else places[position]
+        spread = self.spread(narrow(place, 1), lanes, ip)
+        if lanes == 1 or position is None or position < len(places) - 1:
             return spread
-        kind = self.kind(ir.IndexType.get(), lanes)
-        steps = create("vector.step", [], [kind], ip, self.loc)
-        return create("arith.addi", [spread, steps], [kind], ip, self.loc)
+        steps = create("vector.step", [], [self.kind(ir.IndexType.get(), lanes)], ip, self.loc)
+        return create("arith.addi", [spread, narrow(steps, lanes)], [self.kind(kind, lanes)], ip, self.loc)

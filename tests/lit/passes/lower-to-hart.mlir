@@ -40,3 +40,28 @@ func.func @gather(%x: memref<100x8xf16, 1>, %index: memref<4xi32>, %a: memref<4x
   // CHECK-NOT: mtia.
   return
 }
+
+// CHECK-LABEL: func.func @places
+func.func @places(%a: memref<256xi32>, %wide: memref<256xi64>) {
+  // Places that are only wanted in 32 bits are computed in 32 bits: 64 of them fit into four registers.
+  // CHECK: scf.for %[[I:.*]] =
+  // CHECK: %[[PLACE:.*]] = arith.index_cast %[[I]] : index to i32
+  // CHECK: %[[BASE:.*]] = vector.broadcast %[[PLACE]] : i32 to vector<64xi32>
+  // CHECK: %[[STEPS:.*]] = arith.index_cast %{{.*}} : vector<64xindex> to vector<64xi32>
+  // CHECK: %[[SUM:.*]] = arith.addi %[[BASE]], %[[STEPS]] : vector<64xi32>
+  // CHECK: vector.store %[[SUM]], %arg0
+  linalg.generic {indexing_maps = [#id], iterator_types = ["parallel"]} outs(%a : memref<256xi32>) {
+  ^bb0(%v: i32):
+    %i = linalg.index 0 : index
+    %n = arith.index_cast %i : index to i32
+    linalg.yield %n : i32
+  }
+  // CHECK: vector<32xindex> to vector<32xi64>
+  linalg.generic {indexing_maps = [#id], iterator_types = ["parallel"]} outs(%wide : memref<256xi64>) {
+  ^bb0(%v: i64):
+    %i = linalg.index 0 : index
+    %n = arith.index_cast %i : index to i64
+    linalg.yield %n : i64
+  }
+  return
+}
