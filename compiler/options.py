@@ -27,6 +27,7 @@ class Options:
     enable_fp_fusion: bool = True  # an fp32 product that is only added to rounds once with the sum, as on GPUs
     hart_only: bool = False  # no unit instructions, no Zvfh, no bf16: any RV64GCV with Zfh
     level: int = 2  # of LLVM, 0 to 3
+    overlapping: tuple[tuple[int, ...], ...] = ()  # groups of pointer arguments, by number, that may share memory
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

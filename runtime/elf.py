@@ -47,6 +47,12 @@ class Program:
         """Bytes of device memory that each hart needs beside the arguments, by buffer."""
         return tuple(int(size) for size in str(self.metadata.get("scratch", "")).split(",") if size)
 
+    @functools.cached_property
+    def apart(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of arguments, by number, that the kernel takes not to share memory."""
+        pairs = (pair.split(",") for pair in self.metadata.get("apart", "").split())
+        return tuple((int(one), int(other)) for one, other in pairs)
+
     @property
     def cores(self) -> int:
         """Harts per PE that the code was made for."""

@@ -486,4 +486,4 @@ def plan_local_memory(module: Any, options: Options) -> None:
         for op in module.body.operations:
             if op.operation.name == "func.func" and op.regions[0].blocks:
                 plan_function(op, options)
-                insert_waits(op)
+                insert_waits(op, options.overlapping)

@@ -4,10 +4,10 @@ back, and before device memory that is still being read is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mtia.compiler.passes.plan_local_memory_origins import Origins
+from mtia.compiler.passes.memory_origins import Origins
 from mtia.compiler.passes.select_engines_views import Views, create
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import GLOBAL, memory_space
@@ -42,9 +42,9 @@ READS = frozenset(("memref.load", "vector.load"))  # all else that touches devic
 class Waits:
     """Walks a function in program order and knows which buffers no command may still touch."""
 
-    def __init__(self) -> None:
+    def __init__(self, overlapping: Sequence[Sequence[int]] = ()) -> None:
         self.views = Views()
-        self.origins = Origins(self.views)
+        self.origins = Origins(self.views, overlapping)
         self.settled: set[Any] = set()
         self.sent: set[Any] = set()
         self.reading: dict[Any, Any] = {}  # buffer that DMA may still be filling → device memory it comes from
@@ -251,10 +251,15 @@ def read_roots(op: Any, views: Views) -> dict[Any, Any]:
     return found
 
 
-def insert_waits(function: Any) -> None:
-    """Insert all waits of a kernel; programs are independent of each other."""
+def insert_waits(function: Any, overlapping: Sequence[Sequence[int]] = ()) -> None:
+    """Insert all waits of a kernel; programs are independent of each other.
+
+    `overlapping` are groups of arguments, by number, that may share memory.
+    """
     for block in function.regions[0].blocks:
         for op in block.operations:
             if op.operation.name == "scf.for":
                 for inner in op.operation.regions[0].blocks:
-                    Waits().block(inner)
+                    waits = Waits(overlapping)
+                    waits.block(inner)
+                    waits.origins.note(function)

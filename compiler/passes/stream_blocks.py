@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mtia.compiler.options import Options
+from mtia.compiler.passes.memory_origins import Origins
 from mtia.compiler.passes.plan_local_memory import VIEW_OPS
 from mtia.compiler.passes.select_engines import location_text
 from mtia.compiler.passes.select_engines_views import Views, create
@@ -63,6 +64,7 @@ class _Streaming:
         self.limit = options.chip.ls.bytes // LARGE >> level
         self.budget = options.chip.ls.bytes // BUDGET >> level
         self.views = Views()
+        self.origins = Origins(self.views, options.overlapping)
         self.scratch = Scratch(function)
         self.emitter = Emitter(self.scratch, self.limit)
         self.large: dict[Any, Any] = {}
@@ -81,6 +83,7 @@ class _Streaming:
         if self.large:
             _Block(self, self.function.regions[0].blocks[0]).run()
             self.scratch.finish()
+            self.origins.note(self.function)
             self.clean()
         return self.notes
 
@@ -127,7 +130,7 @@ class _Block:
     def __init__(self, state: _Streaming, block: Any) -> None:
         self.state = state
         self.block = block
-        self.group = Group(state.large, state.budget)
+        self.group = Group(state.large, state.budget, state.origins)
         self.pending: dict[Any, Recipe] = {}
         self.held: set[Any] = set()  # buffers whose value now is what the open group made
         self.rest: list[Any] = []
@@ -184,10 +187,10 @@ class _Block:
             made = self.group.extended(node, self.recipes(node))
         if made is None:
             self.close(node.op)
-            made = Group(state.large, state.budget).extended(node, self.recipes(node))
+            made = Group(state.large, state.budget, state.origins).extended(node, self.recipes(node))
         if made is None:
             self.materialise([root for root in node.reads if root in self.pending], node.op)
-            made = Group(state.large, state.budget).extended(node, [])
+            made = Group(state.large, state.budget, state.origins).extended(node, [])
         if made is None:
             raise TooLarge
         self.group = made
@@ -205,12 +208,10 @@ class _Block:
         if node.remote is None or node.sends:
             return False
         mine = source_of(node.op.operands[node.remote])
-        for member in self.group.members:
-            if member.node.sends:
-                source = source_of(member.node.op.operands[member.node.remote])
-                if source == mine or not isinstance(source.owner, ir.Block) or not isinstance(mine.owner, ir.Block):
-                    return True
-        return False
+        stored = [
+            source_of(member.node.op.operands[member.node.remote]) for member in self.group.members if member.node.sends
+        ]
+        return self.state.origins.overlap([mine], stored)
 
     def starts(self, node: Node) -> bool:
         """Whether an operation only starts values of large buffers, which the open group does not use."""
@@ -235,7 +236,7 @@ class _Block:
         """Compute values that were put off, into scratch memory."""
         for root in roots:
             recipe = self.pending.pop(root)
-            group: Group | None = Group(self.state.large, self.state.budget)
+            group: Group | None = Group(self.state.large, self.state.budget, self.state.origins)
             for item in recipe:
                 group = group.extended(item, []) if group is not None else None
             if group is None:
@@ -304,7 +305,7 @@ class _Block:
 
     def close(self, before: Any) -> None:
         """Write the loops of the open group, and decide what becomes of the values that are needed later."""
-        group, self.group = self.group, Group(self.state.large, self.state.budget)
+        group, self.group = self.group, Group(self.state.large, self.state.budget, self.state.origins)
         held, self.held = self.held, set()
         if not group.members:
             return

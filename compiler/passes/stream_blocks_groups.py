@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from mtia.compiler.passes.memory_origins import Origins
 from mtia.compiler.passes.plan_local_memory import element_bytes
 from mtia.compiler.passes.select_engines_views import DYNAMIC_STRIDE
 from mtia.compiler.passes.stream_blocks_nodes import Node, Touch
@@ -50,9 +51,10 @@ def tile_bytes(touch: Touch, axes: Sequence[int | None], tile: Sequence[int]) ->
 class Group:
     """Operations that run tile by tile in one loop nest."""
 
-    def __init__(self, large: dict[Any, Any], budget: int) -> None:
+    def __init__(self, large: dict[Any, Any], budget: int, origins: Origins) -> None:
         self.large = large
         self.budget = budget
+        self.origins = origins
         self.sizes: list[int] = []
         self.members: list[Member] = []
         self.axes: dict[Any, tuple[int | None, ...]] = {}  # tiles of a window → dimension of each axis
@@ -68,7 +70,7 @@ class Group:
 
     def copy(self) -> Group:
         """The same group, to try something with."""
-        other = Group(self.large, self.budget)
+        other = Group(self.large, self.budget, self.origins)
         other.sizes, other.members = list(self.sizes), list(self.members)
         other.axes, other.touch = dict(self.axes), dict(self.touch)
         other.keys = {root: list(keys) for root, keys in self.keys.items()}
@@ -191,7 +193,7 @@ class Group:
         for member in self.members:
             if member.node.remote is None or not (node.sends or member.node.sends):
                 continue
-            if not apart(node, member.node):
+            if not apart(node, member.node, self.origins):
                 return False
         return True
 
@@ -239,8 +241,8 @@ def _bytes(touch: Touch) -> int:
     return total
 
 
-def apart(one: Node, other: Node) -> bool:
-    """Whether two transfers touch different arguments, or the same elements in the same order."""
+def apart(one: Node, other: Node, origins: Origins) -> bool:
+    """Whether two transfers touch different memory, or the same elements in the same order."""
     places: list[tuple[Any, Any]] = []
     for node in (one, other):
         if node.op.name.endswith("indexed"):
@@ -257,8 +259,7 @@ def apart(one: Node, other: Node) -> bool:
     (source, place), (other_source, other_place) = places
     if place is not None and place == other_place:
         return True
-    known = isinstance(source.owner, ir.Block) and isinstance(other_source.owner, ir.Block)
-    return known and source != other_source
+    return not origins.overlap([source], [other_source])
 
 
 def overlaps(node: Node) -> bool:

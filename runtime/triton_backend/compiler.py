@@ -30,6 +30,7 @@ class TritonOptions(SourceOptions):
     use_dual_core: bool = True
     precision: str = "ieee"
     hart_only: bool = False
+    overlapping: tuple[tuple[int, ...], ...] = ()  # arguments that may share memory; the launcher finds them itself
     # Hints of other vendors' back ends, which configurations of public kernels carry; they mean nothing on a PE.
     matrix_instr_nonkdim: int = 0
     kpack: int = 1

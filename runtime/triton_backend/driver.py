@@ -14,6 +14,7 @@ from typing import Any
 
 from mtia.isa.errors import UserError
 from mtia.runtime import devices
+from mtia.runtime.triton_backend.overlap import Variants
 from mtia.runtime.triton_backend.timing import Clock, DeviceInterface
 from triton.backends.compiler import GPUTarget
 from triton.backends.driver import DriverBase
@@ -74,6 +75,7 @@ class Launcher:
 
     def __init__(self, source: Any, metadata: Any) -> None:
         self.kinds = list(source.signature.values())
+        self.variants = Variants(source, metadata)
 
     def __call__(
         self, x: int, y: int, z: int, stream: int, program: Any, metadata: Any, launch_metadata: Any,
@@ -86,7 +88,8 @@ class Launcher:
             return
         if enter_hook is not None:
             enter_hook(launch_metadata)
-        driver.active.run(program, (x, y, z), _runtime_values(self.kinds, values), stream)
+        arguments = _runtime_values(self.kinds, values)
+        driver.active.run(self.variants.of(program, arguments), (x, y, z), arguments, stream)
         if exit_hook is not None:
             exit_hook(launch_metadata)
 
