@@ -19,9 +19,10 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import mtia.tools
 from mtia.isa import asm, decode
@@ -177,17 +178,41 @@ def _wait(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+class _First(list[str]):
+    """Failures of a campaign, of which the first to be added ends it, with the test that runs it."""
+
+    def append(self, failure: str) -> None:
+        raise AssertionError(failure)
+
+    def __iadd__(self, failures: Iterable[str]) -> Self:  # type: ignore[misc, override]
+        for failure in failures:
+            self.append(failure)
+        return self
+
+
+def _end_at_first() -> None:
+    """Let campaigns that tests run end at the first failure: one is enough, and need not be made small."""
+    made = Report.__init__
+
+    def make(report: Report, *args: Any, **named: Any) -> None:
+        made(report, *args, **named)
+        report.failures = _First()
+
+    Report.__init__ = make  # type: ignore[method-assign, assignment]
+    riscv.explain = lambda program: str(program.seed)
+
+
 def _child(mutant: Mutant | None, files: list[str]) -> int:
     import pytest
 
     resource.setrlimit(resource.RLIMIT_CPU, (_LIMIT, _LIMIT))
+    _end_at_first()
     try:
         if mutant is not None and not _make(mutant):
             return _EQUIVALENT
     except Exception:
         traceback.print_exc()  # no test has noticed anything
         return _IMPOSSIBLE
-    riscv.explain = lambda program: str(program.seed)  # a difference is enough, it need not be made small
     # Tests that plant faults of their own say nothing about this one.
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", "-k", "not is_found"]
     for file in files:  # one after the other: most mutants end at the first, and the others need not be collected
