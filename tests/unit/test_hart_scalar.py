@@ -123,3 +123,25 @@ def test_extension_against_qemu(name: str) -> None:
             if theirs[n : n + compared] != ours[n : n + compared]
         ]
         assert not wrong, f"{len(wrong)} of {len(text)}: {wrong[:6]}"
+
+
+@pytest.mark.parametrize(("suffix", "fraction", "bias"), [("h", 10, 15), ("s", 23, 127), ("d", 52, 1023)])
+def test_each_dropped_bit_rounds(suffix: str, fraction: int, bias: int) -> None:
+    """1 · 1 + 2**-k in every rounding mode: exact down to the last place of 1, below it one bit decides alone."""
+    size, load, store = {"h": (2, "flh", "fsh"), "s": (4, "flw", "fsw"), "d": (8, "fld", "fsd")}[suffix]
+    steps = range(1, bias + fraction)  # down to the smallest subnormal
+    one = bias << fraction
+    tiny = [(bias - k) << fraction if k < bias else 1 << fraction + bias - 1 - k for k in steps]
+    text = f"{load} fa0, 0(t0); li t2, {len(steps)}\n1: addi t0, t0, {size}; {load} fa1, 0(t0)\n"
+    for mode in range(5):
+        text += f"csrwi fcsr, 0; csrwi frm, {mode}; fmadd.{suffix} fa2, fa0, fa0, fa1; frflags a0\n"
+        text += f"{store} fa2, 0(t1); sb a0, {size}(t1); addi t1, t1, 16\n"
+    text += "addi t2, t2, -1; bnez t2, 1b"
+    count = 16 * 5 * len(steps)
+    found = run_reference(build(text, b"".join(v.to_bytes(size, "little") for v in (one, *tiny)), count), count)
+    for number, (k, mode) in enumerate((k, mode) for k in steps for mode in range(5)):
+        inexact = k > fraction
+        up = mode == 3 or (mode == 4 and k == fraction + 1)  # towards +∞, or a tie away from zero
+        expected = one + (up if inexact else 1 << fraction - k)
+        assert int.from_bytes(found[16 * number :][:size], "little") == expected, (k, mode)
+        assert found[16 * number + size] == inexact, (k, mode)
