@@ -16,7 +16,7 @@ config.test_source_root = os.path.dirname(__file__)
 # Parameters for `mtiac verify passes`: other places to import `mtia` from and to write to.
 config.test_exec_root = lit_config.params.get("out", os.path.join(root, "out", "lit"))
 config.environment["PYTHONPATH"] = lit_config.params.get("links", os.path.join(root, ".links"))
-for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR"):
+for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR", "MTIA_CACHE"):
     if name in os.environ:
         config.environment[name] = os.environ[name]
 config.environment["PATH"] = bin_dir + os.pathsep + os.environ.get("PATH", "")

@@ -54,7 +54,7 @@ def test_lit_notices_an_empty_pass(name: str) -> None:
 def test_a_mutant_is_one_change_of_a_copy(kind: str) -> None:
     first, second = (draw(kind, random.Random("7 0")) for _ in range(2))
     assert first == second and first.kind == kind
-    before, after = files()[first.file].read_text(), first.source
+    before, after = files()[first.file].read_text(), first.sources[first.file]
     tree = ast.unparse(ast.parse(before)).splitlines()
     changed = [line for line in after.splitlines() if line not in tree]
     assert after != ast.unparse(ast.parse(before)) + "\n" and len(changed) <= 2

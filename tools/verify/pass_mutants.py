@@ -1,4 +1,4 @@
-"""Mutants of the compiler's passes: one small change each to the source of a file of `compiler/passes`."""
+"""Mutants of the compiler: one small change each to a file that kernels or models come through on their way."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import mtia.compiler.passes
+import mtia.compiler
 
-__all__ = ["KINDS", "Mutant", "draw", "files", "without_body"]
+__all__ = ["KINDS", "Mutant", "draw", "files", "unchanged", "without_body"]
 
 KINDS = ("comparison", "condition", "boolean", "operator", "constant", "name", "statement", "argument", "result")
 _COMPARISONS = (
@@ -26,22 +26,38 @@ _SKIPPED = (ast.Raise, ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom)
 
 @dataclass(frozen=True)
 class Mutant:
-    """A change: the file's name, line and kind, what was done, and the whole text of the changed file."""
+    """A change: the file (within `compiler`), line and kind, what was done, and the whole text of the changed file."""
 
     file: str
     line: int
     kind: str
     text: str
-    source: str
+    sources: dict[str, str]
 
 
 Site = tuple[str, int, str, Callable[[], None]]  # kind, line, what is done, what does it to the tree
 
 
 def files() -> dict[str, Path]:
-    """The files of the passes by name."""
-    folder = Path(next(iter(mtia.compiler.passes.__path__)))
-    return {path.name: path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"}
+    """What kernels and models come through, by path within `compiler`.
+
+    Not there: processes, caches, the assembler's way to an executable, the tuner. They change no kernel.
+    """
+    folder = Path(next(iter(mtia.compiler.__path__)))
+    found = {str(path.relative_to(folder)): path for pattern in _SOURCES for path in sorted(folder.glob(pattern))}
+    return {name: path for name, path in found.items() if path.name != "__init__.py"}
+
+
+_SOURCES = (
+    "passes/*.py", "frontends/ttir.py", "frontends/fx*.py", "backend/linker.py", "backend/features.py",
+    "backend/literals.py", "backend/inline_asm.py",
+)  # fmt: skip
+
+
+def unchanged() -> Mutant:
+    """No change: all files as the others are written, which must pass all tests."""
+    sources = {name: ast.unparse(ast.parse(path.read_text())) + "\n" for name, path in files().items()}
+    return Mutant("", 0, "", "", sources)
 
 
 def without_body(source: str, function: str) -> str:
@@ -59,7 +75,7 @@ def draw(kind: str, pick: random.Random) -> Mutant:
     tree = ast.parse(files()[file].read_text())
     _, line, text, apply = list(_sites(tree))[number]
     apply()
-    return Mutant(file, line, kind, text, ast.unparse(ast.fix_missing_locations(tree)) + "\n")
+    return Mutant(file, line, kind, text, {file: ast.unparse(ast.fix_missing_locations(tree)) + "\n"})
 
 
 @cache

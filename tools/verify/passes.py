@@ -1,22 +1,24 @@
 """Campaign: single changes of the compiler's passes; the lit tests and two minutes of others must notice each.
 
 A mutant is one changed comparison, condition, operator, constant, name, argument or result, or one statement left out,
-in a file of `compiler/passes`. It is made in a copy of the compiler in a temporary folder, which the tests import. They
-run in this order until one fails: the lit test of the pass, random Triton programs (an outcome other than without the
-change is noticed), the other lit tests, and for the rest of two minutes unit tests of the compiler. Needs a checkout.
+in what turns a kernel or a model into an executable: the passes, the readers of Triton's IR and of graphs, the linker.
+It is made in a copy of the compiler in a temporary folder, which the tests import. They run in this order until one
+fails: the lit tests of the pass, some random Triton programs, the other lit tests of the compiler, more random
+programs (one that ends otherwise than without a change is noticed), and unit tests of the compiler. Without a change
+all but the lit tests are two minutes of computing. Needs a checkout.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,25 +26,28 @@ import mtia.compiler
 import mtia.tools
 from mtia.isa.errors import UserError
 from mtia.tools.verify.common import Progress, Report
-from mtia.tools.verify.pass_mutants import KINDS, Mutant, draw, without_body
+from mtia.tools.verify.pass_mutants import KINDS, Mutant, draw, unchanged, without_body
 
-__all__ = ["SIZE", "add_arguments", "lit_passes", "run", "sample"]
+__all__ = ["SIZE", "add_arguments", "copied_tree", "lit_passes", "run", "sample"]
 
 SIZE = 50
-PROGRAMS = 50  # random programs that every mutant is tried on
-_LIMIT = 120  # seconds for what is not lit
+PROGRAMS, FIRST_PROGRAMS = 200, 30  # random programs that a mutant is tried on; these before the other lit tests
+# Unit tests of the compiler, the likeliest first; those of models come first for what makes kernels of models.
 _UNIT = (
-    "test_backend_passes", "test_ttir", "test_ttir_language", "test_expand_math", "test_hart_only",
-    "test_triton_backend", "test_kernels",
+    "test_backend_passes", "test_matrix_kernels", "test_fused_kernels", "test_large_blocks", "test_hart_only",
+    "test_triton_backend", "test_triton_descriptors", "test_ttir", "test_ttir_language", "test_expand_math",
+    "test_expand_floats", "test_language", "test_kernels", "test_dot", "test_dot_scaled", "test_casts", "test_atomics",
+    "test_backend",
 )  # fmt: skip
-_MODEL = ("test_fx", "test_emitted", "test_digits")  # what `spread` makes kernels of
+_MODEL = ("test_fx", "test_emitted", "test_digits")
+_LIMIT, _LATEST = 180, 900  # seconds of computing of a process, and by the clock, after which a mutant hangs
 # Survivors that change nothing that a user could see, by file and text; each with its reason.
 SAME: dict[tuple[str, str], str] = {}
 
 
 @dataclass
 class Outcome:
-    """What became of a mutant, and which test noticed it."""
+    """What became of a mutant, which test noticed it, and the seconds of computing that took."""
 
     mutant: Mutant
     caught: bool
@@ -59,9 +64,13 @@ def run(seed: int, size: int, progress: Progress, first: int = 0) -> Report:
     """Make the mutants `first` to `first + size - 1` and report those that nothing notices."""
     report = Report("passes", seed, size)
     with tempfile.TemporaryDirectory(prefix="mtiac-mutant-") as temporary:
-        usual = _verdicts(copied_tree(Path(temporary)), None)
+        usual = _verdicts(copied_tree(Path(temporary)), None, PROGRAMS)
     if len(usual) < PROGRAMS:
         raise UserError("the random programs do not run without a mutant")
+    control = _judge(unchanged(), usual)
+    if control.caught:
+        raise UserError(f"the tests fail without a mutant: {control.by}")
+    report.counts["seconds of all tests"] = round(control.seconds)
     outcomes = []
     for number, mutant in enumerate(_mutants(seed, first + size)[first:], first):
         progress(number - first, size)
@@ -70,7 +79,7 @@ def run(seed: int, size: int, progress: Progress, first: int = 0) -> Report:
         known = SAME.get((mutant.file, mutant.text))
         verdict = "caught" if outcome.caught else "survived" if known is None else f"survived, the same: {known}"
         report.notes.append(f"{text}: {verdict} in {outcome.seconds:.0f} s, {outcome.by}")
-        print(report.notes[-1], file=sys.stderr, flush=True)  # a campaign takes an hour
+        print(report.notes[-1], file=sys.stderr, flush=True)  # a campaign takes half an hour
         if not outcome.caught and known is None:
             report.failures.append(text)
         outcomes.append(outcome)
@@ -94,36 +103,40 @@ def _mutants(seed: int, count: int) -> list[Mutant]:
 
 def _judge(mutant: Mutant, usual: list[str]) -> Outcome:
     """Make the change in a copy, and run tests on the copy until one fails."""
-    start = time.monotonic()
+    start = _computed()
     with tempfile.TemporaryDirectory(prefix="mtiac-mutant-") as temporary:
         folder = copied_tree(Path(temporary))
-        (folder / "mtia" / "compiler" / "passes" / mutant.file).write_text(mutant.source)
+        for file, source in mutant.sources.items():
+            (folder / "mtia" / "compiler" / file).write_text(source)
         by = _noticed(mutant, folder, usual)
-    return Outcome(mutant, bool(by), by or "nothing", time.monotonic() - start)
+    return Outcome(mutant, bool(by), by or "nothing", _computed() - start)
+
+
+def _computed() -> float:
+    """Seconds of computing of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _noticed(mutant: Mutant, folder: Path, usual: list[str]) -> str:
     """The first test that fails, or nothing."""
     lit = _checkout() / "tests" / "lit"
-    own = [test for test in sorted((lit / "passes").glob("*.mlir")) if _is_of(test.stem, mutant.file)]
-    failed = _lit(folder, own)
-    if failed:
-        return f"lit {failed}"
-    begin = time.monotonic()
-    got = _verdicts(folder, usual)
-    if got != usual:
-        return f"program {len(got)}: {got[-1] if got else 'no start'}"
-    failed = _lit(folder, [lit / "passes", lit / "tt", lit / "emit"])
-    if failed:
-        return f"lit {failed}"
-    left = max(_LIMIT - (time.monotonic() - begin), 30)
-    failed = _unit(folder, _MODEL if mutant.file.startswith("spread") else _UNIT, left)
-    return f"unit {failed}" if failed else ""
+    own = [test for test in sorted((lit / "passes").glob("*.mlir")) if _is_of(test.stem, Path(mutant.file).stem)]
+    rest = [test for test in sorted((lit / "passes").glob("*.mlir")) if test not in own]
+    of_models = Path(mutant.file).stem.startswith(("spread", "fx"))
+    return (
+        _lit(folder, own)
+        or _programs(folder, usual[:FIRST_PROGRAMS])
+        or (_unit(folder, _MODEL) if of_models else "")
+        or _lit(folder, [*rest, lit / "tt", lit / "emit"])
+        or _programs(folder, usual)
+        or _unit(folder, _UNIT if of_models else (*_UNIT, *_MODEL))
+    )
 
 
 def _is_of(test: str, file: str) -> bool:
-    """Whether a lit test is that of the pass a file belongs to."""
-    name = file.removesuffix(".py").replace("_", "-")
+    """Whether a lit test is one of the pass a file belongs to."""
+    name = file.replace("_", "-")
     return name.startswith(test) or test.startswith(name)
 
 
@@ -149,8 +162,20 @@ def copied_tree(folder: Path) -> Path:
     return folder
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    return dict(os.environ, PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1")
+def _execute(command: list[str | Path], folder: Path) -> tuple[int, str]:
+    """The exit code and output of a process that imports the copy; a negative code when it hangs or crashes."""
+    own = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "MTIA_CACHE": "off"}
+    own["TRITON_CACHE_DIR"] = str(folder / "triton")
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | own,
+        start_new_session=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (_LIMIT, _LIMIT)),
+    )  # fmt: skip
+    try:
+        output, _ = child.communicate(timeout=_LATEST)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        output, _ = child.communicate()
+    return child.returncode, output
 
 
 def _lit(folder: Path, tests: list[Path]) -> str:
@@ -158,12 +183,12 @@ def _lit(folder: Path, tests: list[Path]) -> str:
     if not tests:
         return ""
     lit = Path(sys.executable).parent / "lit"
-    command: list[str | Path] = [lit, "--max-failures=1", "-j1", f"-Dlinks={folder}", f"-Dout={folder / 'out'}", *tests]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20 * _LIMIT)
-    failed = [line for line in done.stdout.splitlines() if line.startswith("FAIL:")]
-    if done.returncode and not failed:
-        raise RuntimeError(f"lit did not run:\n{done.stdout}{done.stderr}")
-    return failed[0].split()[3] if failed else ""
+    options = ["--max-failures=1", "-j1", "--order=lexical", f"-Dlinks={folder}", f"-Dout={folder / 'out'}"]
+    code, output = _execute([lit, *options, *tests], folder)
+    failed = [line for line in output.splitlines() if line.startswith("FAIL:")]
+    if code > 0 and not failed:
+        raise RuntimeError(f"lit did not run:\n{output}")
+    return f"lit {failed[0].split()[3]}" if failed else f"lit: exit code {code}" if code else ""
 
 
 def lit_passes(name: str, mutate: bool = True) -> bool:
@@ -177,48 +202,40 @@ def lit_passes(name: str, mutate: bool = True) -> bool:
         return not _lit(folder, [_checkout() / "tests" / "lit" / "passes" / f"{name}.mlir"])
 
 
-def _verdicts(folder: Path, usual: list[str] | None) -> list[str]:
-    """What becomes of the random programs, up to the first that is not as usual."""
-    program = f"from mtia.tools.verify import passes; passes.sample({PROGRAMS})"
-    found: list[str] = []
-    with tempfile.TemporaryFile("w+") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-c", program], stdout=output, stderr=subprocess.DEVNULL, env=_environment(folder)
-        )
-        deadline = time.monotonic() + 3 * _LIMIT
-        while True:
-            ended = child.poll() is not None
-            output.seek(0)
-            found = [json.loads(line) for line in output.read().splitlines(keepends=True) if line.endswith("\n")]
-            wrong = usual is not None and found != usual[: len(found)]
-            if ended or wrong or time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
-        child.kill()
-        child.wait()
-    if usual is not None and found != usual[: len(found)]:
-        return found[: next(n for n, (a, b) in enumerate(zip(found, usual, strict=False)) if a != b) + 1]
-    return found
+def _programs(folder: Path, usual: list[str]) -> str:
+    """The first random program that does not end as usual, or nothing."""
+    got = _verdicts(folder, usual, len(usual))
+    if got == usual:
+        return ""
+    return f"program {len(got)}: {got[-1] if got and got[-1] != usual[len(got) - 1] else 'does not end'}"
 
 
-def sample(count: int) -> None:
-    """Print the verdicts of the first random programs, a line each, as soon as they are known."""
+def _verdicts(folder: Path, usual: list[str] | None, count: int) -> list[str]:
+    """What becomes of random programs, up to the first that does not end as usual."""
+    program = f"from mtia.tools.verify import passes; passes.sample({count}, {usual})"
+    _, output = _execute([sys.executable, "-c", program], folder)
+    return [line.removeprefix(_VERDICT) for line in output.splitlines() if line.startswith(_VERDICT)]
+
+
+_VERDICT = "verdict: "
+
+
+def sample(count: int, usual: list[str] | None) -> None:
+    """Print the verdicts of the first random programs, a line each, up to the first that is not as usual."""
     from mtia.tools.verify.kernels.serve import judged, made
 
     for seed in range(1, count + 1):
         program, arrays, _ = made(seed)
-        print(json.dumps(judged(program, arrays).verdict), flush=True)
+        verdict = judged(program, arrays).verdict
+        print(f"{_VERDICT}{verdict}", flush=True)
+        if usual and verdict != usual[seed - 1]:
+            return
 
 
-def _unit(folder: Path, names: tuple[str, ...], seconds: float) -> str:
-    """The first unit test that fails in some seconds, or nothing."""
-    tests = [str(_checkout() / "tests" / "unit" / f"{name}.py") for name in names]
+def _unit(folder: Path, names: tuple[str, ...]) -> str:
+    """The first unit test that fails, or nothing."""
+    tests = [_checkout() / "tests" / "unit" / f"{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    try:
-        done = subprocess.run(
-            [*command, *tests], capture_output=True, text=True, timeout=seconds, env=_environment(folder)
-        )
-    except subprocess.TimeoutExpired:
-        return ""
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return failed[0] if failed else f"exit code {done.returncode}" if done.returncode else ""
+    code, output = _execute([*command, *tests], folder)
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return f"unit {failed[0]}" if failed else f"unit: exit code {code}" if code else ""
