@@ -15,7 +15,13 @@ from mtia.compiler.passes.select_engines_bodies import CONVERSIONS, BodyTranslat
 from mtia.compiler.passes.select_engines_commands import HANDLERS
 from mtia.compiler.passes.select_engines_elementwise import select_elementwise, select_reduction
 from mtia.compiler.passes.select_engines_layout import turn_transfers, view_factors
-from mtia.compiler.passes.select_engines_matmul import contractions, find_accumulators, is_contraction, select_matmul
+from mtia.compiler.passes.select_engines_matmul import (
+    accumulator_room,
+    contractions,
+    find_accumulators,
+    is_contraction,
+    select_matmul,
+)
 from mtia.compiler.passes.select_engines_moves import select_copy, select_transpose
 from mtia.compiler.passes.select_engines_operands import NotOnEngine, check_type
 from mtia.compiler.passes.select_engines_order import hoist_products
@@ -429,8 +435,9 @@ def _select(module: Any, options: Options) -> list[Choice]:
             if not any(list(result.uses) for result in scalar.results):
                 scalar.erase()
         remove_dead(op)
+        fits = accumulator_room(selection)
         for block in op.regions[0].blocks:
-            hoist_products(block)
+            hoist_products(block, fits)
         choices += selection.choices
         if any(op.name.startswith("linalg.") for op in walk(op.regions[0])):
             run_passes(module, "builtin.module(func.func(convert-linalg-to-loops))")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mtia.compiler.passes import hart_matmul
@@ -23,7 +24,13 @@ from mtia.dialects.mtia import ACCUMULATORS, EIGHT_BIT_FLOATS, LOCAL, memory_spa
 if TYPE_CHECKING:
     from mtia.compiler.passes.select_engines import Selection
 
-__all__ = ["contractions", "find_accumulators", "is_contraction", "select_matmul"]
+__all__ = [
+    "accumulator_room",
+    "contractions",
+    "find_accumulators",
+    "is_contraction",
+    "select_matmul",
+]
 
 VIEW_OPS = frozenset(("memref.reinterpret_cast", "memref.collapse_shape", "memref.expand_shape", "memref.subview"))
 WIDENINGS = frozenset(("arith.extf", "arith.extsi"))
@@ -307,6 +314,18 @@ def bytes_needed(chosen: list[Buffer]) -> int:
         else:
             outside.append(buffer)
     return pack(outside) + max(inside.values(), default=0)
+
+
+def accumulator_room(selection: Selection) -> Callable[[], bool]:
+    """Says whether there are accumulators for as many harts as now, as the function's operations stand when asked."""
+
+    def needed() -> int:
+        buffers = Lives(selection.function.regions[0]).buffers
+        return bytes_needed([buffer for buffer in buffers if buffer.space == ACCUMULATORS])
+
+    part = selection.chip.re.bytes // selection.harts
+    limit = part if needed() <= part else selection.chip.re.bytes
+    return lambda: needed() <= limit
 
 
 def in_loop(buffer: Buffer) -> bool:

@@ -1,10 +1,12 @@
 """The order of commands: a fresh product that needs nothing of the work before it comes right behind the one before.
 
-Units work in order, so a product that stands behind one which waits for the SIMD engine waits with it.
+Units work in order, so a product that stands behind one which waits for the SIMD engine waits with it. Its sums then
+live longer: it stays where it is if there are not enough accumulators for that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mtia.compiler.passes.select_engines_views import Views
@@ -21,20 +23,23 @@ LOOPS = frozenset(("scf.for", "scf.if"))
 WRITES = {"mtia.dma_in": (1, 2), "mtia.dma_in_indexed": (1, 2), "mtia.iota": (0, 1), "mtia.mask": (0, 1)}
 
 
-def hoist_products(block: Any) -> None:
-    """Move products of a block, and of blocks inside, up to the fresh product before them where nothing forbids it."""
+def hoist_products(block: Any, fits: Callable[[], bool]) -> None:
+    """Move products of a block, and of blocks inside, up to the fresh product before them where nothing forbids it.
+
+    `fits` says whether there are accumulators for all sums as the operations stand.
+    """
     before = None
     for op in [op.operation for op in block.operations]:
         for region in op.regions:
             for inner in region.blocks:
-                hoist_products(inner)
+                hoist_products(inner, fits)
         if op.name == PRODUCT and ir.BoolAttr(op.attributes["zero"]).value:
             if before is not None:
-                hoist(op, before)
+                hoist(op, before, fits)
             before = op
 
 
-def hoist(product: Any, target: Any) -> None:
+def hoist(product: Any, target: Any, fits: Callable[[], bool]) -> None:
     """Move one product, with the loads and addresses it needs, behind `target`, or leave all where it is."""
     views = Views()
     between = []
@@ -57,11 +62,15 @@ def hoist(product: Any, target: Any) -> None:
     place = following(target)
     if not crossed:
         return
+    origins = [(op, following(op)) for op in chain]
     for op in chain:
         if op != place:
             op.move_before(place)
         else:
             place = following(place)
+    if not fits():
+        for op, origin in reversed(origins):
+            op.move_before(origin)
 
 
 def following(op: Any) -> Any:
