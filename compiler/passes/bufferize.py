@@ -165,21 +165,48 @@ def _owner(value: Any) -> Any:
 
 
 def _written_in(value: Any, old: Any, body: Any) -> bool:
-    """Whether `value` is `old` updated by operations that write to their destination operand."""
+    """Whether `value` is `old` updated by operations that may write to their destination operand."""
     while value != old:
         producer = _owner(value)
         if producer is None or producer.block != body:
             return False
         number = next(number for number, result in enumerate(producer.results) if result == value)
         if producer.name == "scf.for":
-            value = producer.operands[3 + number]
+            place = 3 + number
         elif producer.name.startswith("linalg."):
-            value = producer.operands[_inputs(producer) + number]
+            place = _inputs(producer) + number
         elif producer.name == "tensor.insert_slice":
-            value = producer.operands[1]
+            place = 1
         else:
             return False
+        value = producer.operands[place]
+        if _read_beside(value, producer, place, body):
+            return False  # so the operation will write to a copy
     return True
+
+
+def _read_beside(value: Any, op: Any, number: int, body: Any) -> bool:
+    """Whether operation `op`, which overwrites its operand `number`, or what follows it reads the old `value`."""
+    for use in value.uses:
+        user = use.owner.operation
+        if user == op:
+            elementwise = op.name == "linalg.generic" and _identity(op, use.operand_number)
+            if use.operand_number != number and not elementwise:
+                return True
+            continue
+        user = _within(user, body)
+        if user is not None and not user.is_before_in_block(op):
+            return True
+    return False
+
+
+def _within(user: Any, body: Any) -> Any:
+    """The operation of the block that is `user` or holds it; None if that is outside."""
+    while user.block != body:
+        if user.parent is None or user.name == "func.func":
+            return None  # outside of the block: the other branch, or the loop's own start
+        user = user.parent.operation
+    return user
 
 
 def _starts_empty(generic: Any) -> bool:
@@ -198,11 +225,8 @@ def _last_use(value: Any, op: Any, body: Any) -> bool:
             if not _identity(op, use.operand_number):
                 return False
             continue
-        while user.block != body:
-            if user.parent is None or user.name == "func.func":
-                break  # outside of the block: the other branch, or the loop's own start
-            user = user.parent.operation
-        if user.block == body and not user.is_before_in_block(op):
+        user = _within(user, body)
+        if user is not None and not user.is_before_in_block(op):
             return False
     return True
 

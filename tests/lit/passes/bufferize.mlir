@@ -72,3 +72,32 @@ func.func @stored_later(%p: memref<?xf32, 1>) {
   "mtia.dma_out"(%w, %v) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<8xf32>, memref<8xf32, strided<[1]>, 1>) -> ()
   return
 }
+
+// An inner loop that begins with the outer loop's tensor and still reads it works on a copy, which is copied back.
+// CHECK-LABEL: func.func @read_beside
+func.func @read_beside(%start: tensor<8xi32>, %n: index, %p: memref<8xi32, 1>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  // CHECK: scf.for
+  // CHECK-NOT: iter_args
+  // CHECK: %[[INNER:.*]] = memref.alloc() : memref<8xi32>
+  // CHECK: memref.copy %[[OUTER:.*]], %[[INNER]]
+  // CHECK: scf.for
+  // CHECK-NOT: iter_args
+  // CHECK: linalg.generic {{.*}} ins(%[[OUTER]] : memref<8xi32>) outs(%[[INNER]] : memref<8xi32>)
+  // CHECK: linalg.copy ins(%[[INNER]] : memref<8xi32>) outs(%[[OUTER]] : memref<8xi32>)
+  %r = scf.for %i = %c0 to %n step %c1 iter_args(%old = %start) -> (tensor<8xi32>) {
+    %s = scf.for %j = %c0 to %n step %c1 iter_args(%x = %old) -> (tensor<8xi32>) {
+      %y = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%old : tensor<8xi32>) outs(%x : tensor<8xi32>) {
+      ^bb0(%a: i32, %o: i32):
+        %t = arith.addi %a, %o : i32
+        linalg.yield %t : i32
+      } -> tensor<8xi32>
+      scf.yield %y : tensor<8xi32>
+    }
+    scf.yield %s : tensor<8xi32>
+  }
+  %o = bufferization.to_buffer %r read_only : tensor<8xi32> to memref<8xi32>
+  "mtia.dma_out"(%o, %p) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<8xi32>, memref<8xi32, 1>) -> ()
+  return
+}

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtia.tools.verify.common import Progress, Report
+from mtia.tools.verify.kernels.interpret import FAULTS, fault, rewritten
 from mtia.tools.verify.kernels.operations import source
 from mtia.tools.verify.kernels.program import Program, walk
 from mtia.tools.verify.kernels.serve import Answer, Runner
@@ -24,18 +25,6 @@ from mtia.tools.verify.kernels.shrink import shrunk
 __all__ = ["SIZE", "add_arguments", "run"]
 
 SIZE = 300
-# What Triton's interpreter gets wrong; programs with these are not given to it.
-INTERPRETER = {
-    "bf16": "its arithmetic on bf16 works on the bit patterns as integers",
-    "fp8": "conversions to fp8 do not round to nearest even",
-    "fma": "the product is rounded before the sum",
-    "umulhi": "signed operands are taken as unsigned, but not at 64 bits",
-    "not": "the complement of an unsigned number is out of its range",
-    "descriptor": "a block must begin at a multiple of 16 bytes",
-    "minimum": "a NaN is never left out",
-    "trans": "a memory order of block pointers that is not the usual one",
-    "nan": "NaN in tl.clamp",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,29 +97,18 @@ def _give(runner: Runner, left: Iterator[int], waiting: dict[Any, tuple[int, Run
 def _interpret(number: int, answer: Answer, other: Runner, report: Report, verdicts: collections.Counter[str]) -> None:
     """Compare numpy's arrays with those of Triton's interpreter."""
     program = answer.program
-    if program is None or answer.arrays is None or program.programs > 40:
+    if program is None or answer.arrays is None:
         return
-    if _defects(program):
-        verdicts["not given to the interpreter"] += 1
+    problem = fault(program)
+    if problem is not None:
+        verdicts[f"not interpreted: {problem}"] += 1
         return
     found = other.ask(("interpret", (program, answer.arrays))).outcome
     verdicts["interpreted"] += 1
     if found.failed:
-        report.failures.append(f"--seed {number} --size 1: Triton's interpreter: {found.text}\n{source(program)}")
-
-
-def _defects(program: Program) -> bool:
-    """Whether a program holds what Triton's interpreter is known to get wrong."""
-    kinds = {var.kind for one in walk(program.body) for var in one.out}
-    described = any(one.more.get("descriptor") for one in walk(program.body))
-    operations = {one.op for one in walk(program.body)}
-    special = any(pointer.flavour == "special" for pointer in program.pointers.values())
-    return (
-        described
-        or bool(kinds & {"bf16", "fp8e5", "fp8e4nv"})
-        or bool(operations & {"fma", "umulhi", "not"})
-        or (special and bool(operations & {"minimum", "maximum", "clamp"}))
-    )
+        report.failures.append(
+            f"--seed {number} --size 1: Triton's interpreter: {found.text}\n{source(rewritten(program))}"
+        )
 
 
 def _explained(number: int, answer: Answer, judge: Runner | None) -> str:
@@ -168,4 +146,4 @@ def _summarise(
     report.notes.append("operations: " + ", ".join(f"{name} {count}" for name, count in mix.most_common()))
     report.counts["operations"] = total
     report.notes += [f"refused {count} times: {text}" for text, count in refusals.most_common()]
-    report.notes += [f"not given to Triton's interpreter: {what}: {why}" for what, why in INTERPRETER.items()]
+    report.notes += [f"not interpreted: {what}: {why}" for what, why in FAULTS.items()]

@@ -325,6 +325,8 @@ def _dot(run: _Run, one: Statement) -> list[Value]:
     if size is None or one.out[0].exact:
         return [Value(made)]
     error = 2 * (a.shape[-1] + 2) * kind.roundoff * size + kind.tiny
+    if "precision" in one.more:  # factors of 11 bits
+        error = error + 2.0**-9 * size
     if len(given) == 3 and given[2].error is not None:
         error = error + given[2].error
     return [Value(made, error)]

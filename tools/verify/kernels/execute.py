@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from mtia.tools.verify.kernels.evaluate import GUARD, Memory
+from mtia.tools.verify.kernels.interpret import rewritten
 from mtia.tools.verify.kernels.kinds import KINDS
 from mtia.tools.verify.kernels.operations import Array, source
 from mtia.tools.verify.kernels.program import Program
@@ -89,7 +90,7 @@ def interpreted(program: Program, arrays: Mapping[str, Memory]) -> dict[str, Arr
     names = program.arguments()
     tensors = {name: _tensor(memory.pointer.kind, memory.before) for name, memory in arrays.items()}
     values = [tensors[name] if name in tensors else program.scalars[name][1] for name in names]
-    function(source(program))[program.grid](*values)
+    function(source(rewritten(program)))[program.grid](*values)
     bits = {name: value.view(torch.uint8).numpy() for name, value in tensors.items()}
     return {name: bits[name].view(arrays[name].before.dtype) for name in arrays}
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mtia.tools.verify.kernels.generate_shapes import Tensors
+from mtia.tools.verify.kernels.generate_products import Products
 from mtia.tools.verify.kernels.kinds import FLOATS, INTEGERS, KINDS
 from mtia.tools.verify.kernels.program import (
     Extent,
@@ -24,6 +24,7 @@ from mtia.tools.verify.kernels.program import (
 
 __all__ = ["generate"]
 
+_LARGE = (512, 1024, 4096, 8192)
 _LONG, _SHORT = (8, 16, 16, 32, 32, 64, 128), (1, 2, 4, 8, 16)
 
 
@@ -32,7 +33,7 @@ def generate(seed: int) -> Program:
     return _Maker(seed).program()
 
 
-class _Maker(Tensors):
+class _Maker(Products):
     """Makes one program, statement after statement."""
 
     def control(self) -> None:
@@ -58,6 +59,7 @@ class _Maker(Tensors):
             self.loop(carried)
         self.depth -= 1
         self.scopes[-1] += carried
+        self.used -= {var.name for var in carried}  # so that a loop whose values nothing uses is stored
 
     def bounds(self) -> list[Operand | Var]:
         """First, end and step of a loop."""
@@ -121,10 +123,12 @@ class _Maker(Tensors):
     def program(self) -> Program:
         """The whole program."""
         pick = self.pick
-        many = pick.random() < 0.12
-        self.limit = 128 if many else pick.choice((64, 512, 1024, 2048, 4096))
+        many, large = pick.random() < 0.12, pick.random() < 0.02
+        self.limit = 16384 if large else 128 if many else pick.choice((64, 512, 1024, 2048, 4096))
         self.dims = {"A": pick.choice(_LONG), "B": pick.choice(_SHORT), "C": pick.choice(_SHORT + _LONG), "D": 2}
-        self.grid = self._grid(many)
+        if large:  # than what local memory holds of the values of a program
+            self.dims["A"] = pick.choice(_LARGE)
+        self.grid = (1,) if large else self._grid(many)
         self.options = self._options()
         self.shapes = self._shapes()
         self.kinds = pick.sample(INTEGERS + FLOATS * 3, 3)
@@ -177,6 +181,6 @@ class _Maker(Tensors):
                 self.elementwise, self.compare, self.choose, self.cast, self.function, self.load_one, self.reshape,
                 self.broadcast, self.reduce, self.scan, self.dot, self.arrange, self.control, self.atomic,
             ),
-            (30, 7, 7, 9, 6, 9, 10, 6, 9, 3, 3, 4, 6 if self.depth < 2 else 0, 2),
+            (30, 7, 7, 9, 6, 9, 10, 6, 9, 3, 5, 4, 6 if self.depth < 2 else 0, 2),
         )[0]  # fmt: skip
         made()

@@ -1,4 +1,4 @@
-"""Shapes, reductions, scans and products of random programs."""
+"""Shapes, reductions and scans of random programs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from dataclasses import replace
 
 from mtia.tools.verify.kernels.generate_elements import Elements
 from mtia.tools.verify.kernels.generate_values import fits, kinds_of
-from mtia.tools.verify.kernels.kinds import FLOATS, INTEGERS, KINDS, WHOLE
+from mtia.tools.verify.kernels.kinds import FLOATS, INTEGERS, KINDS
 from mtia.tools.verify.kernels.operations import ELEMENTWISE, FUNCTIONS
 from mtia.tools.verify.kernels.program import (
     Extent,
-    Operand,
     Shape,
     Size,
     Statement,
@@ -19,7 +18,6 @@ from mtia.tools.verify.kernels.program import (
 
 __all__ = ["Tensors"]
 
-_DOT_KINDS = ("fp16", "fp16", "bf16", "fp32", "i8")
 _SUM_KINDS = {"i8": "i32", "i16": "i32", "u8": "u32", "u16": "u32"}
 
 
@@ -225,53 +223,6 @@ class Tensors(Elements):
                 bound = None
             exact = var.exact and bound is not None
             self.emit("scan", var.kind, var.shape, var, more=more, exact=exact, bound=bound, finite=bound is not None)
-
-    def dot(self) -> None:
-        """A matrix product, with an accumulator at times, and of a batch at times, and what is done with it."""
-        made = self.product()
-        if made is None or self.pick.random() < 0.4:
-            return
-        name = self.pick.choice(("add", "add", "sub", "mul", "maximum"))
-        operands = [made, self.partner(made)]
-        if self.pick.random() < 0.3:
-            operands.reverse()
-        self.emit(name, made.kind, made.shape, *operands, **self.result(name, made.kind, operands))
-
-    def product(self) -> Var | None:
-        """A matrix product of loaded values, if it is not too large."""
-        pick = self.pick
-        names: list[Extent] = [("A",), ("B",), ("C",)]
-        m, k, n = (pick.choice(names) for _ in range(3))
-        kind = pick.choice(_DOT_KINDS)
-        batch: Shape = (("D",),) if pick.random() < 0.15 else ()
-        if max(self.count((*batch, m, k)), self.count((*batch, k, n)), self.count((*batch, m, n))) > max(
-            self.limit, 1024
-        ):
-            return None
-        flavour = "whole" if pick.random() < 0.4 else "normal"
-        sides = []
-        for shape in ((*batch, m, k), (*batch, k, n)):
-            name = self.pointer(kind, flavour)
-            order = list(range(len(shape)))
-            if pick.random() < 0.2:
-                order[-2:] = order[:-3:-1]
-            at = self.index(shape, pick.random() < 0.3, order)
-            sides.append(self.emit("load", kind, shape, name, at, **self.loaded(name)))
-        into = "i32" if kind == "i8" else "fp32"
-        bound = None if kind == "i8" or flavour == "normal" else float(WHOLE * WHOLE * self.count((k,)))
-        args: list[Operand | Var] = list(sides)
-        exact = kind == "i8" or bound is not None
-        if pick.random() < 0.4:
-            found = self.visible(kind=into, shape=(*batch, m, n))
-            start = pick.choice(found) if found else self.emit("full", into, (*batch, m, n), 2, bound=2.0)
-            args.append(start)
-            exact = exact and start.exact and (kind == "i8" or start.bound is not None)
-            bound = None if bound is None or start.bound is None else bound + start.bound
-        terms = None if kind == "i8" or len(args) > 2 else Size(k)
-        return self.emit(
-            "dot", into, (*batch, m, n), *args, exact=exact, bound=bound if exact else None, finite=bound is not None,
-            terms=terms,
-        )  # fmt: skip
 
     def arrange(self) -> None:
         """Sorting, counting, picking by index."""

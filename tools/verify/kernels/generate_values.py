@@ -124,6 +124,10 @@ class Values(ABC):
     def convert(self, var: Var, to: str) -> Var:
         """The value in another type; a float that becomes an integer is kept in the integer's range."""
 
+    @abstractmethod
+    def step(self) -> None:
+        """One random production."""
+
     def partner(self, var: Var, exact: bool = False, literal: bool = True) -> Operand | Var:
         """A second operand for a value: of the same type, and of its shape or one that is broadcast to it."""
         pick = self.pick

@@ -294,7 +294,8 @@ def _scan(program: Program, one: Statement, names: list[str]) -> str:
 def _dot(program: Program, one: Statement, names: list[str]) -> str:
     kind = one.out[0].kind
     extra = f", {names[2]}" if len(names) == 3 else ""
-    return f'tl.dot({names[0]}, {names[1]}{extra}, input_precision="ieee", out_dtype={language(kind)})'
+    precision = one.more.get("precision", "ieee")
+    return f'tl.dot({names[0]}, {names[1]}{extra}, input_precision="{precision}", out_dtype={language(kind)})'
 
 
 def _block(program: Program, one: Statement, names: list[str]) -> str:

@@ -67,6 +67,15 @@ def judged(program: Program, arrays: Mapping[str, Memory]) -> Outcome:
     return Outcome("different", found) if found else Outcome("same")
 
 
+def tried(program: Program) -> Answer:
+    """What becomes of a program that was made smaller, and may not be well-formed any more."""
+    try:
+        arrays = evaluate(program)
+    except Exception as problem:
+        return Answer(Outcome("same", f"{type(problem).__name__}: {problem}"))
+    return Answer(judged(program, arrays), program, arrays)
+
+
 def contents(program: Program) -> dict[str, int]:
     """What a program consists of."""
     counts: collections.Counter[str] = collections.Counter(one.op for one in walk(program.body))
@@ -85,11 +94,7 @@ def _answer(request: Any) -> Answer:
         except Exception as problem:
             return Answer(Outcome("error", f"{type(problem).__name__}: {problem}".splitlines()[0]))
         return Answer(Outcome("different", found) if found else Outcome("same"))
-    try:
-        arrays = evaluate(content)
-    except Exception as problem:  # a smaller program that is not well-formed
-        return Answer(Outcome("same", f"{type(problem).__name__}: {problem}"))
-    return Answer(judged(content, arrays), content, arrays)
+    return tried(content)
 
 
 class Runner:
