@@ -58,6 +58,12 @@ def field_of(address: t.Expr) -> str:
     return ""
 
 
+def _of_chip(address: t.Expr) -> bool:
+    """Whether an address is that of a number of a chip, of which those of 32 bits are below 2**31."""
+    kind = address.base.type if isinstance(address, t.Offset) else address.type
+    return isinstance(kind, PtrType) and isinstance(kind.elem, StructType) and kind.elem.name == "ChipParams"
+
+
 def _address(e: t.Expr) -> str:
     if not isinstance(e, t.Offset):
         return f"{show(e)}[0]"
@@ -209,7 +215,7 @@ class Bounds:
             case t.Var():
                 return self._variable(e.name, width)
             case t.Load():
-                return FIELDS.get(field_of(e.addr), width)
+                return FIELDS.get(field_of(e.addr), 31 if width == 32 and _of_chip(e.addr) else width)
             case t.Call():
                 return RESULTS.get(e.fn.name, width)
             case t.Convert(a=inner) if inner.type is boolean or inner.type.is_int:

@@ -46,7 +46,7 @@ _MANY = 48
 _DIGITS = 48  # low bits of a wide constant of an approximation that are below its error
 
 # Why a change is not made.
-RANGE = "the bits in question are always zero"
+RANGE = "the bits in question are always zero, or nothing looks at them"
 FAST = "the condition of a way that is only faster"
 APPROXIMATION = "a digit of an approximation below its error"
 NAN = "another NaN, where a NaN has no payload"
@@ -182,15 +182,17 @@ def _signs(node: Any, put: Put, above: Any, bounds: Bounds) -> Iterator[Change]:
     if not kind.is_int:
         return
     other = _flipped(kind)
-    used = bounds.bits(node.a)
+    used, seen = bounds.bits(node.a), 64
+    if isinstance(above, t.Binary) and above.op == "and":
+        seen = min((bounds.bits(part) for part in (above.a, above.b) if part is not node), default=64)
     if isinstance(node, t.Convert) and node.type.is_int and node.type.size > kind.size:
         text = f"{kind} extended as {other}"
-        unless = RANGE if used < kind.width else ""
+        unless = RANGE if used < kind.width or seen <= kind.width else ""
         yield Change("sign", text, lambda: setattr(node, "a", t.Convert(other, node.a)), unless)
     if isinstance(node, t.Convert) and 1 < node.type.size < kind.size and isinstance(node.type, Scalar):
         half: Any = getattr(names, f"{node.type.kind}{node.type.width // 2}", None)
         if half in (names.u8, names.u16, names.u32, names.i8, names.i16, names.i32):
-            unless = RANGE if used < half.width + (not half.signed) else ""
+            unless = RANGE if used < half.width + (not half.signed) or seen <= half.width else ""
             text = f"{node.type} → {half}"
             yield Change("width", text, lambda: put(t.Convert(node.type, t.Convert(half, node.a))), unless)
     if isinstance(node, (t.Binary, t.Compare)) and node.op in ("lt", "le", "gt", "ge", "shr", "div", "mod"):
