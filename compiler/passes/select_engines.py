@@ -25,6 +25,7 @@ from mtia.compiler.passes.select_engines_matmul import (
 from mtia.compiler.passes.select_engines_moves import select_copy, select_transpose
 from mtia.compiler.passes.select_engines_operands import NotOnEngine, check_type
 from mtia.compiler.passes.select_engines_order import hoist_products
+from mtia.compiler.passes.select_engines_split import split_body
 from mtia.compiler.passes.select_engines_views import View, Views, create
 from mtia.dialects.mlir import ir, run_passes
 from mtia.dialects.mtia import ACCUMULATORS, EIGHT_BIT_FLOATS, GLOBAL, LOCAL, SE_TYPES, memory_space
@@ -175,9 +176,25 @@ class Selection:
             else:
                 select_elementwise(self, op)
         except NotOnEngine as reason:
+            op = self.begin_on_hart(op)
             self.explain(op, "hart loop", str(reason))
             self.drain_operands(op)
             hart_loops.lower(op, self.views)
+
+    def begin_on_hart(self, op: Any) -> Any:
+        """Let the SIMD engine do what it can of an operation that is the hart's; gives the operation that is left."""
+        parts = split_body(op, self.types)
+        if parts is None:
+            return op
+        first, second = parts
+        try:
+            select_elementwise(self, second)
+        except NotOnEngine:
+            for part in parts:  # the buffer between them goes with what is dead
+                part.erase()
+            return op
+        op.erase()
+        return first
 
     def drain_operands(self, op: Any) -> None:
         """Harts do not reach the accumulators: an operation that stays on the hart reads a copy in local memory."""

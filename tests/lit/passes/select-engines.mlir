@@ -141,6 +141,72 @@ func.func @general(%x: memref<64xi32>, %n: i32) {
   return
 }
 
+// Both sides of a select are computed before it: one of them where the result goes, the other elsewhere.
+// CHECK-LABEL: func.func @both_sides
+func.func @both_sides(%x: memref<64xf32>, %o: memref<64xf32>, %c: i1) {
+  // CHECK: "mtia.simd_unary"(%{{.*}}, %[[KEPT:.*]]) {kind = "sqrt"}
+  // CHECK-NOT: %[[KEPT]]) {kind = "exp"}
+  // CHECK: "mtia.simd_unary"(%{{.*}}, %[[OTHER:.*]]) {kind = "exp"}
+  // CHECK: "mtia.simd_ternary"(%arg2, %[[KEPT]], %[[OTHER]], %{{.*}}) {kind = "sel"}
+  linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} ins(%x : memref<64xf32>) outs(%o : memref<64xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %a = math.sqrt %in : f32
+    %b = math.exp %in : f32
+    %r = arith.select %c, %a, %b : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+
+// What an engine cannot begin it continues, from one value that the hart leaves in local memory.
+// CHECK-LABEL: func.func @begun
+func.func @begun(%x: memref<64xf32>, %o: memref<64xf32>, %n: i32) {
+  // CHECK: %[[BETWEEN:.*]] = memref.alloc() : memref<64xi32>
+  // CHECK: scf.for
+  // CHECK: arith.mului_extended
+  // CHECK: arith.xori
+  // CHECK-NOT: arith.sitofp
+  // CHECK: vector.store %{{.*}}, %[[BETWEEN]]
+  // CHECK: "mtia.simd_unary"{{.*}}kind = "cvt"
+  // CHECK: "mtia.simd_binary"{{.*}}kind = "div"
+  // CHECK: "mtia.simd_binary"(%{{.*}}, %{{.*}}, %{{.*}}) {kind = "mul"}
+  linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} ins(%x : memref<64xf32>) outs(%o : memref<64xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %i = linalg.index 0 : index
+    %j = arith.index_cast %i : index to i32
+    %low, %high = arith.mului_extended %j, %n : i32
+    %both = arith.xori %low, %high : i32
+    %f = arith.sitofp %both : i32 to f32
+    %d = arith.divf %f, %in : f32
+    %p = arith.mulf %d, %d : f32
+    %r = arith.mulf %p, %in : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+
+// Not so where the engine has no command for the rest either.
+// CHECK-LABEL: func.func @not_continued
+func.func @not_continued(%x: memref<64xf32>, %o: memref<64xf32>, %n: i32) {
+  // CHECK-NOT: memref.alloc
+  // CHECK: scf.for
+  // CHECK: arith.remui
+  // CHECK: arith.uitofp
+  // CHECK: arith.mulf
+  linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} ins(%x : memref<64xf32>) outs(%o : memref<64xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %i = linalg.index 0 : index
+    %j = arith.index_cast %i : index to i32
+    %k = arith.remui %j, %n : i32
+    %f = arith.uitofp %k : i32 to f32
+    %p = arith.mulf %f, %in : f32
+    %q = arith.mulf %p, %in : f32
+    %r = arith.mulf %q, %in : f32
+    linalg.yield %r : f32
+  }
+  return
+}
+
 // A tile that is contiguous along rows in device memory is moved in that order.
 // CHECK-LABEL: func.func @turned
 func.func @turned(%k: memref<?xf16, 1>, %q: memref<64x64xf16>, %o: memref<64x64xf32>, %s: index, %n: index) {
