@@ -177,6 +177,8 @@ class BodyTranslator:
             if not len(op.results) or op.results[0] not in self.private or op.name not in HANDLERS:
                 continue
             destination = self.destinations[op.results[0]]
+            if any(self.destinations.get(value) == destination for value in op.operands):
+                continue  # one operand stands there, and another computed there would overwrite it
             for value in op.operands:
                 owner = value.owner
                 if isinstance(owner, ir.Block) or owner.operation.block != op.block or value in self.destinations:
