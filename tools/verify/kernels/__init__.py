@@ -12,14 +12,16 @@ from __future__ import annotations
 import argparse
 import collections
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from mtia.tools.verify.common import Progress, Report
 from mtia.tools.verify.kernels.interpret import FAULTS, fault, rewritten
 from mtia.tools.verify.kernels.operations import source
 from mtia.tools.verify.kernels.program import Program, walk
-from mtia.tools.verify.kernels.serve import Answer, Runner
+from mtia.tools.verify.kernels.serve import PATIENCE, Answer, Runner
 from mtia.tools.verify.kernels.shrink import shrunk
 
 __all__ = ["SIZE", "add_arguments", "run"]
@@ -43,7 +45,7 @@ def run(seed: int, size: int, progress: Progress, jobs: int = 1, interpret: int 
     sizes: list[int] = []
     refusals: collections.Counter[str] = collections.Counter()
     verdicts: collections.Counter[str] = collections.Counter()
-    judge, other = Runner(), Runner(interpreter=True)
+    judge, interpreter = Runner(), _Interpreter(report, verdicts)
     try:
         for done, (number, answer) in enumerate(_answers(seed, size, max(jobs, 1))):
             progress(done + 1, size)
@@ -57,10 +59,12 @@ def run(seed: int, size: int, progress: Progress, jobs: int = 1, interpret: int 
                 report.failures.append(_explained(number, answer, judge if len(report.failures) < shrink else None))
                 print(f"FAILED {report.failures[-1]}", file=sys.stderr, flush=True)  # a campaign takes hours
             elif interpret and number % interpret == 0:
-                _interpret(number, answer, other, report, verdicts)
+                interpreter.take(number, answer)
+            interpreter.note()
+        interpreter.note(wait=True)
     finally:
         judge.close()
-        other.close()
+        interpreter.close()
     _summarise(report, verdicts, sizes, mix, refusals)
     return report
 
@@ -71,14 +75,15 @@ def _answers(seed: int, size: int, jobs: int) -> Iterator[tuple[int, Answer]]:
 
     runners = [Runner() for _ in range(jobs)]
     left = iter(range(seed, seed + size))
-    waiting: dict[Any, tuple[int, Runner]] = {}
+    waiting: dict[Any, tuple[int, Runner, float]] = {}
     try:
         for runner in runners:
             _give(runner, left, waiting)
         while waiting:
-            ready = wait(list(waiting), timeout=1) or [next(iter(waiting))]
-            for connection in ready:
-                number, runner = waiting.pop(connection)
+            ready = wait(list(waiting), timeout=PATIENCE)
+            late = [one for one, (_, _, since) in waiting.items() if time.monotonic() - since > PATIENCE]
+            for connection in {*ready, *late}:
+                number, runner, _ = waiting.pop(connection)
                 answer = runner.receive()
                 _give(runner, left, waiting)
                 yield number, answer
@@ -87,28 +92,50 @@ def _answers(seed: int, size: int, jobs: int) -> Iterator[tuple[int, Answer]]:
             runner.close()
 
 
-def _give(runner: Runner, left: Iterator[int], waiting: dict[Any, tuple[int, Runner]]) -> None:
+def _give(runner: Runner, left: Iterator[int], waiting: dict[Any, tuple[int, Runner, float]]) -> None:
     number = next(left, None)
     if number is not None:
         runner.send(("seed", number))
-        waiting[runner.connection] = (number, runner)
+        waiting[runner.connection] = (number, runner, time.monotonic())
 
 
-def _interpret(number: int, answer: Answer, other: Runner, report: Report, verdicts: collections.Counter[str]) -> None:
-    """Compare numpy's arrays with those of Triton's interpreter."""
-    program = answer.program
-    if program is None or answer.arrays is None:
-        return
-    problem = fault(program)
-    if problem is not None:
-        verdicts[f"not interpreted: {problem}"] += 1
-        return
-    found = other.ask(("interpret", (program, answer.arrays))).outcome
-    verdicts["interpreted"] += 1
-    if found.failed:
-        report.failures.append(
-            f"--seed {number} --size 1: Triton's interpreter: {found.text}\n{source(rewritten(program))}"
-        )
+class _Interpreter:
+    """Compares numpy's arrays with those of Triton's interpreter, beside the campaign: a program takes it long."""
+
+    def __init__(self, report: Report, verdicts: collections.Counter[str]) -> None:
+        self.report = report
+        self.verdicts = verdicts
+        self.runner = Runner(interpreter=True)
+        self.line = ThreadPoolExecutor(1)
+        self.asked: collections.deque[tuple[int, Program, Future[Answer]]] = collections.deque()
+
+    def take(self, number: int, answer: Answer) -> None:
+        """Give a program to the interpreter, or count why not."""
+        program = answer.program
+        if program is None or answer.arrays is None:
+            return
+        problem = fault(program)
+        if problem is not None:
+            self.verdicts[f"not interpreted: {problem}"] += 1
+            return
+        request = ("interpret", (program, answer.arrays))
+        self.asked.append((number, program, self.line.submit(self.runner.ask, request)))
+
+    def note(self, wait: bool = False) -> None:
+        """Count the answers that have come; all with `wait`."""
+        while self.asked and (wait or self.asked[0][2].done()):
+            number, program, future = self.asked.popleft()
+            found = future.result().outcome
+            self.verdicts["interpreted"] += 1
+            if found.failed:
+                text = source(rewritten(program))
+                self.report.failures.append(f"--seed {number} --size 1: Triton's interpreter: {found.text}\n{text}")
+                print(f"FAILED {self.report.failures[-1]}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the process."""
+        self.line.shutdown(cancel_futures=True)
+        self.runner.close()
 
 
 def _explained(number: int, answer: Answer, judge: Runner | None) -> str:

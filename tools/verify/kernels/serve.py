@@ -21,9 +21,9 @@ from mtia.tools.verify.kernels.execute import Outcome, differences, interpreted,
 from mtia.tools.verify.kernels.generate import generate
 from mtia.tools.verify.kernels.program import Program, walk
 
-__all__ = ["Answer", "Runner"]
+__all__ = ["PATIENCE", "Answer", "Runner"]
 
-_PATIENCE = 120.0  # seconds for one program
+PATIENCE = 120.0  # seconds for one program
 
 
 @dataclass
@@ -128,11 +128,11 @@ class Runner:
         """The answer to the request."""
         assert self.connection is not None and self.process is not None
         try:
-            if self.connection.poll(_PATIENCE):
+            if self.connection.poll(PATIENCE):
                 self.answered += 1
                 answer: Answer = self.connection.recv()
                 return answer
-            verdict, text = "hang", f"no answer in {_PATIENCE:.0f} s"
+            verdict, text = "hang", f"no answer in {PATIENCE:.0f} s"
         except (EOFError, ConnectionResetError):
             verdict, text = "crash", f"the process ended with code {self.process.wait()}"
         self.close()
