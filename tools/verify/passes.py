@@ -3,9 +3,9 @@
 A mutant is one changed comparison, condition, operator, constant, name, argument or result, or one statement left out,
 in what turns a kernel or a model into an executable: the passes, the readers of Triton's IR and of graphs, the linker.
 It is made in a copy of the compiler in a temporary folder, which the tests import. They run in this order until one
-fails: the lit tests of the pass, some random Triton programs, the other lit tests of the compiler, more random
-programs (one that ends otherwise than without a change is noticed), and unit tests of the compiler. Without a change
-all but the lit tests are two minutes of computing. Tests that never come to the changed file are left out. Needs a
+fails: the lit tests of the pass, unit tests near it, some random Triton programs, the other lit tests of the compiler,
+more random programs (one that ends otherwise than without a change is noticed), other unit tests. Without a change all
+but the lit tests are two minutes of computing. Tests that never come to the changed file are left out. It needs a
 checkout.
 """
 
@@ -41,6 +41,17 @@ _UNIT = (
     "test_backend",
 )  # fmt: skip
 _MODEL = ("test_fx", "test_emitted", "test_digits")
+# Those of a file, by how its name begins, come right behind its lit tests.
+_OWN = {
+    "stream_blocks": ("test_large_blocks",), "convert_tt_to_linalg_dots": ("test_dot",),
+    "convert_tt_to_linalg_scaled": ("test_dot_scaled",), "convert_tt_to_linalg_atomics": ("test_atomics",),
+    "convert_tt_to_linalg_asm": ("test_ttir", "test_language"), "inline_asm": ("test_ttir", "test_language"),
+    "expand_floats": ("test_expand_floats", "test_casts"), "expand_math": ("test_expand_math",),
+    "select_engines_matmul": ("test_matrix_kernels", "test_fused_kernels"), "linker": ("test_backend",),
+    "select_engines_layout": ("test_matrix_kernels", "test_fused_kernels"), "features": ("test_backend",),
+    "hart_matmul": ("test_backend_passes",), "hart_": ("test_hart_only",), "literals": ("test_backend",),
+    "plan_local_memory_": ("test_backend_passes",), "spread": _MODEL, "fx": _MODEL,
+}  # fmt: skip
 _SELECTED = "not mtia200"
 # What only models come through, and only Triton kernels: tests of the others cannot notice anything there.
 _OF_MODELS = ("passes/spread", "frontends/fx")
@@ -127,21 +138,22 @@ def _computed() -> float:
 
 def _noticed(mutant: Mutant, folder: Path, usual: list[str]) -> str:
     """The first test that fails, or nothing."""
-    lit = _checkout() / "tests" / "lit"
-    own = [test for test in sorted((lit / "passes").glob("*.mlir")) if _is_of(test.stem, Path(mutant.file).stem)]
+    lit, name = _checkout() / "tests" / "lit", Path(mutant.file).stem
+    own = [test for test in sorted((lit / "passes").glob("*.mlir")) if _is_of(test.stem, name)]
     rest = [test for test in sorted((lit / "passes").glob("*.mlir")) if test not in own]
+    near = next((tests for start, tests in _OWN.items() if name.startswith(start)), ())
     model = [lit / "emit" / "model.test"]
     if mutant.file.startswith(_OF_MODELS):
-        return _lit(folder, [*own, *model]) or _unit(folder, _MODEL)
+        return _lit(folder, [*own, *model]) or _unit(folder, near)
     if mutant.file.startswith(_OF_KERNELS):
         model = []
     return (
         _lit(folder, own)
+        or _unit(folder, near)
         or _programs(folder, usual[:FIRST_PROGRAMS])
         or _lit(folder, [*rest, lit / "tt", lit / "emit" / "kernel.test", *model])
         or _programs(folder, usual)
-        or _unit(folder, _UNIT)
-        or (_unit(folder, _MODEL) if model else "")
+        or _unit(folder, tuple(test for test in (*_UNIT, *(_MODEL if model else ())) if test not in near))
     )
 
 
@@ -245,6 +257,8 @@ def sample(count: int, usual: list[str] | None) -> None:
 
 def _unit(folder: Path, names: tuple[str, ...]) -> str:
     """The first unit test that fails, or nothing."""
+    if not names:
+        return ""
     tests = [_checkout() / "tests" / "unit" / f"{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
     code, output = _execute([*command, "-k", _SELECTED, *tests], folder)
