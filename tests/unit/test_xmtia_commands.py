@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mtia.isa import table
 from mtia.isa.chip import load_chip
 from mtia.isa.xmtia.codes import Cause, DType, Flag, Form, Space
 from xmtia_support import NUMPY, Imm, Tile, acc, clocks, equal_bits, run
@@ -269,23 +268,3 @@ def test_zeros_of_both_signs_in_either_order() -> None:
             rows = np.ones((4, 1), np.float32)
             assert run(f"se.r{name}", rows, np.ascontiguousarray(zeros_of.T)) == 0
             assert np.signbit(rows)[:, 0].tolist() == [bool(bit) for bit in negative], f"r{name}"
-
-
-PRECISE = ("exp", "exp2", "log", "log2", "tanh", "sigm", "erf", "gelu", "sin", "cos", "pow")
-
-
-@pytest.mark.parametrize("chip", ["mtia200", "mtia300"])
-def test_clocks_of_each_command_of_the_simd_engine(chip: str) -> None:
-    """Whole clocks and one element more, by the destination's elements, of a reduction by the source's."""
-    params = load_chip(chip).se
-    for row in table.all():
-        if row.unit != "se":
-            continue
-        names = [n for n, _ in row.elements if n in row.by_name]
-        reduced = row.name[6:] in {by + kind for by in "rc" for kind in ("sum", "max", "min", "maxn", "minn")}
-        passes = params.precise_factor if row.name[6:] in PRECISE else 1
-        for elements in (4 * params.elements_per_clk, 4 * params.elements_per_clk + 1):
-            data, one = np.zeros((1, elements), np.float32), np.zeros((1, 1), np.float32)
-            items = [one, data] if reduced else [data] + [one] * (len(names) - 1)
-            expected = params.start + -(-elements * passes // params.elements_per_clk)
-            assert clocks(row.name[3:], *items, chip=chip) == expected, row.name

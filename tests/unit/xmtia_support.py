@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from mtia.isa import table
-from mtia.isa.chip import load_chip
+from mtia.isa.chip import Chip, load_chip
 from mtia.isa.xmtia.codes import Cause, DType, Form, Space
 from mtia.isa.xmtia.engines import timings
 from mtia.isa.xmtia.state import ChipParams, Operand, fill_chip_params
@@ -111,10 +111,10 @@ def _names(name: str) -> list[str]:
     return [n for n, _ in row.elements if n in row.by_name]
 
 
-def clocks(name: str, *items: Any, chip: str = "mtia200") -> int:
+def clocks(name: str, *items: Any, chip: str | Chip = "mtia200") -> int:
     """Clocks that `xm.<name>` occupies its unit with these operands."""
     params = ChipParams.alloc()
-    fill_chip_params(ChipParams.view(params.addr), load_chip(chip))
+    fill_chip_params(ChipParams.view(params.addr), load_chip(chip) if isinstance(chip, str) else chip)
     memory = Operand.alloc(len(items))
     for n, item in enumerate(items):
         o = Operand.view(memory.addr + n * Operand.size)

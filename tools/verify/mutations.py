@@ -47,7 +47,8 @@ TESTS = {
     ),
     "unit": ("test_xmtia_campaign", "test_xmtia_commands", "test_xmtia_accuracy", "test_xmtia"),
     "timing": (
-        "test_timing_harts", "test_timing_units", "test_timing_memory", "test_timing_network", "test_timing_policies",
+        "test_timing_harts", "test_timing_clocks", "test_timing_units", "test_timing_memory", "test_timing_network",
+        "test_timing_policies",
     ),
 }  # fmt: skip
 _EQUIVALENT, _IMPOSSIBLE, _PASSED = 50, 51, 0
