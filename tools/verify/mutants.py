@@ -40,8 +40,8 @@ _OTHER = {
 _INTRINSICS = {"ctz": "clz", "clz": "ctz", "floor": "ceil", "ceil": "floor", "rint": "trunc", "trunc": "rint"}
 _ROUNDING = ("exact.py", "floats.py", "convert.py", "vfloat.py", "scalars.py", "functions.py", "elements.py")
 _LANES = ("vector.py", "vmask.py", "vmerge.py", "vmemory.py", "vwide.py", "vfwide.py", "reduce.py", "tile.py")
-# Handlers that one changed function may reach. What more of them share (groups of registers, legality, reservations) is
-# machinery of the harts: most of its changes only move work between two ways to the same result.
+# Handlers that one changed function may reach. What more of them share (exact rounding, conversions of units' operands,
+# groups of registers) takes minutes to build anew for each change, and shows in hundreds of instructions.
 _MANY = 48
 _DIGITS = 48  # low bits of a wide constant of an approximation that are below its error
 
@@ -53,6 +53,9 @@ NAN = "another NaN, where a NaN has no payload"
 OUTSIDE = "a loop beyond its buffer, with what the compiler has put there"
 ALONE = "shown in mutants.toml to change nothing"
 UNREAD = "what a called function does not read"
+MACHINE = "functions of the machine around the table, left out"
+SHARED = f"functions that more than {_MANY} handlers share, left out"
+SHARED_CHANGES = f"changes in functions that more than {_MANY} handlers share"
 
 
 @dataclass(frozen=True)
@@ -116,14 +119,14 @@ def _users() -> dict[int, list[str]]:
     return found
 
 
-def _of_table(function: Fn) -> bool:
-    """Whether a function says what an instruction means or takes.
+def _of_machine(function: Fn) -> bool:
+    """Whether a function is the machine's: a handler around an instruction, or the way to memory (isa/state.py)."""
+    return "/runtime/" in function.file or function.file.endswith("/isa/state.py")
 
-    The handlers around it and the way to memory (isa/state.py) are the machine's.
-    """
-    if "/runtime/" in function.file or function.file.endswith("/isa/state.py"):
-        return False
-    return len(_users().get(function.number, ())) <= _MANY
+
+def _of_table(function: Fn) -> bool:
+    """Whether a function says what an instruction means or takes, and few enough use it."""
+    return not _of_machine(function) and len(_users().get(function.number, ())) <= _MANY
 
 
 def _place(function: Fn) -> str:
@@ -310,12 +313,13 @@ def population() -> Counter[str]:
     functions = {n: f for found in roots().values() for root in found.values() for n, f in reached(root).items()}
     counts: Counter[str] = Counter()
     for function in functions.values():
-        if not _of_table(function):
-            counts["functions that more than 48 handlers share, or of the machine"] += 1
+        if _of_machine(function):
+            counts[MACHINE] += 1
             continue
-        counts["functions"] += 1
+        shared = not _of_table(function)
+        counts[SHARED if shared else "functions"] += 1
         for change in _sites(function):
-            counts[change.unless or "changes"] += 1
+            counts[SHARED_CHANGES if shared else change.unless or "changes"] += 1
     return counts
 
 
