@@ -30,7 +30,7 @@ from mtia.runtime.machine import hart, hart_timing
 from mtia.tools.verify.mutant_trees import Bounds, reached, show, unread
 
 __all__ = [
-    "ALONE", "FAST", "KINDS", "RANGE", "UNREAD", "Mutant", "draw", "population", "roots", "unused",
+    "ALONE", "FAST", "KINDS", "RANGE", "SHARED_CHANGES", "UNREAD", "Mutant", "draw", "population", "roots", "unused",
 ]  # fmt: skip
 
 _OTHER = {
