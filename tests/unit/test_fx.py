@@ -193,6 +193,11 @@ def test_an_operator_without_lowering_is_named_with_its_line(function: Any, mess
     with pytest.raises(UserError, match=message) as caught:
         compile_model(program)
     assert caught.value.file == __file__ and caught.value.line is not None
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # as in programs of other tools
+    with pytest.raises(UserError, match=message) as caught:
+        compile_model(program)
+    assert (caught.value.file, caught.value.line) == (None, None)
 
 
 def test_files_that_hold_no_program(tmp_path: Path) -> None:
