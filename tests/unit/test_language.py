@@ -274,6 +274,28 @@ def test_inline_assembly() -> None:
 
 
 @triton.jit
+def added(x_ptr, y_ptr, out_ptr, TEXT: tl.constexpr, KIND: tl.constexpr):
+    at = tl.arange(0, 4)
+    x, y = tl.load(x_ptr + at), tl.load(y_ptr + at)
+    text: tl.constexpr = TEXT + " $0, $1, $8; " + TEXT + " $0, $0, $7"
+    constraints: tl.constexpr = "=&" + (KIND + ",") * 9 + "~{s1},~{fs1}"
+    values = [x, x, x, x, x, x, x, y]
+    tl.store(out_ptr + at, tl.inline_asm_elementwise(text, constraints, values, x.dtype, True, 1))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text"),
+    [(torch.float16, "fadd.h"), (torch.float32, "fadd.s"), (torch.float64, "fadd.d"), (torch.int16, "add"),
+     (torch.int64, "add")],
+)  # fmt: skip
+def test_operands_of_assembly(dtype: torch.dtype, text: str) -> None:
+    x, y = (torch.tensor(values).to(dtype) for values in ([1.5, -2, 300, 0], [0.25, 5, -7, 9]))
+    out = torch.zeros(4, dtype=dtype, device=DEVICE)
+    added[(1,)](x.to(DEVICE), y.to(DEVICE), out, text, "f" if dtype.is_floating_point else "r")
+    np.testing.assert_array_equal(out.cpu().numpy(), (x + y + x).numpy())  # all of it is exact
+
+
+@triton.jit
 def refused_assembly(out_ptr, TEXT: tl.constexpr, CONSTRAINTS: tl.constexpr):
     at = tl.arange(0, 4)
     tl.store(out_ptr + at, tl.inline_asm_elementwise(TEXT, CONSTRAINTS, [at], tl.int32, True, 1))
