@@ -24,6 +24,7 @@ from mtia.compiler.passes.convert_tt_to_linalg_memory import (
     ranges_of,
     store_rows,
     store_structured,
+    whole_slices,
 )
 from mtia.compiler.passes.convert_tt_to_linalg_shape import as_view
 from mtia.compiler.passes.convert_tt_to_linalg_values import Pointers, Splat, View
@@ -93,6 +94,10 @@ def _choose(c: Converter, op: Any, pointers: Pointers) -> Access:
     ranges = None if op.mask is not None and mask is None else ranges_of(c, mask)
     if ranges is None:
         return Access(ELEMENTS, reason="the mask is not one range for each dimension")
+    axis = pointers.offset.wraps.index(next(wrap for wrap in pointers.offset.wraps if wrap)) if wrapped else None
+    axis = pointers.extra.dims[0] if pointers.extra is not None else axis
+    if axis is not None and not whole_slices(pointers, axis, ranges):
+        return Access(ELEMENTS, reason="the mask leaves out parts of the slices that a list picks")
     return Access(WRAPPED if wrapped else STRIDED if pointers.extra is None else INDEXED, ranges)
 
 

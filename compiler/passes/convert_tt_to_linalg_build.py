@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = [
     "identity_map",
     "if_",
     "loops",
+    "matrix",
     "permuted",
     "projection",
     "reassociation",
@@ -178,6 +180,13 @@ def column(buffer: Any) -> Any:
     shape = [buffer.type.shape[0], 1]
     type_ = buffer_type(shape, buffer.type.element_type)
     return memref.ExpandShapeOp(type_, buffer, reassociation([[0, 1]]), [], shape).result
+
+
+def matrix(buffer: Any) -> Any:
+    """A contiguous local buffer as a matrix whose rows are all dimensions but the last."""
+    *outer, last = buffer.type.shape
+    type_ = buffer_type([math.prod(outer), last], buffer.type.element_type)
+    return memref.CollapseShapeOp(type_, buffer, reassociation([list(range(len(outer))), [len(outer)]])).result
 
 
 def permuted(buffer: Any, order: Sequence[int]) -> Any:

@@ -33,6 +33,7 @@ __all__ = [
     "ranges_of",
     "store_rows",
     "store_structured",
+    "whole_slices",
 ]
 
 
@@ -205,7 +206,7 @@ def load_wrapped(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) ->
     """
     offset, shape = pointers.offset, pointers.shape
     axis, wrap = next((axis, wrap) for axis, wrap in enumerate(offset.wraps) if wrap is not None)
-    order = _contiguous_last(shape, offset.strides)
+    order = _stored_order(axis, row_order(pointers))
     stored = [shape[at] for at in order]
     buffer = memref.AllocOp(build.buffer_type(stored, pointers.memory.type.element_type), [], []).result
 
@@ -221,7 +222,9 @@ def load_wrapped(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) ->
         rows = c.materialise(Affine((shape[axis],), i32, 0, (1,), (wrap,)))
         if len(shape) == 1:
             column = build.column(buffer)
-            _transfer_rows(c, _as_matrix(pointers), 0, offset.strides[0], rows, _with_column(ranges), fill, column)
+            _transfer_rows(
+                c, _as_matrix(pointers), 0, offset.strides[0], rows, _with_column(ranges), fill, column, [0, 1]
+            )
         else:
             _transfer_rows(c, pointers, axis, offset.strides[axis], rows, ranges, fill, buffer, order)
         return []
@@ -240,23 +243,64 @@ def _contiguous_last(shape: Sequence[int], strides: Sequence[Index]) -> list[int
     return axes
 
 
+def _stored_order(axis: int, order: Sequence[int]) -> list[int]:
+    """The order of the dimensions in a buffer that takes slices along `axis`; of more than two the first."""
+    return list(order) if len(order) < 3 else [axis, *(other for other in order if other != axis)]
+
+
 def _transfer_rows(
     c: Converter, pointers: Pointers, axis: int, stride: Index, rows: Any, ranges: Ranges, fill: Any, buffer: Any,
-    stored: Sequence[int] = (),
+    stored: Sequence[int],
 ) -> None:  # fmt: skip
     """Fill `buffer` with slices along `axis` picked by `rows`, each `stride` elements apart.
 
-    `stored` gives the order of the dimensions in the buffer where it is not that of the pointers.
+    `stored` gives the order of the dimensions in the buffer.
     """
-    rank = len(pointers.shape)
-    order = [axis, *(other for other in range(rank) if other != axis)]
-    strides = list(pointers.offset.strides)
-    strides[axis] = stride
-    shape = [pointers.shape[at] for at in order]
-    view = build.global_view(pointers.memory, pointers.offset.base, shape, [strides[at] for at in order])
-    lo, hi = ranges.values(c, order)
-    local = build.permuted(buffer, [list(stored).index(at) for at in order] if stored else order)
+    order = [axis, *(other for other in stored if other != axis)]
+    view, rows, lo, hi = _row_transfer(c, pointers, order, stride, rows, ranges)
+    local = build.permuted(buffer, [list(stored).index(at) for at in order]) if len(order) < 3 else build.matrix(buffer)
     DmaInIndexed(view, local, build.buffer_of(rows), lo, hi, fill=fill if lo else None)
+
+
+def _row_transfer(
+    c: Converter, pointers: Pointers, order: Sequence[int], stride: Index, rows: Any, ranges: Ranges
+) -> tuple[Any, Any, list[Any], list[Any]]:
+    """Device memory, list of rows and valid range of a transfer of slices along the dimension `order[0]`.
+
+    An indexed transfer has two dimensions. Of more, all but the last are rows, and the list says where each begins.
+    """
+    shape = [pointers.shape[at] for at in order]
+    strides = [stride, *(pointers.offset.strides[at] for at in order[1:])]
+    if len(order) < 3:
+        view = build.global_view(pointers.memory, pointers.offset.base, shape, strides)
+        return view, rows, *ranges.values(c, order)
+    outer, element = tuple(shape[:-1]), rows.type.element_type
+    scale = c.materialise(Affine((shape[0],), element, stride, (0,), (None,)))
+    begins = c.materialise(View(outer, arith.MulIOp(rows, scale).result, (0,)))
+    steps = c.materialise(Affine(outer, element, 0, (0, *strides[1:-1]), (None,) * len(outer)))
+    count = math.prod(outer)
+    places = build.collapse(arith.AddIOp(begins, steps).result, [count], [list(range(len(outer)))])
+    view = build.global_view(pointers.memory, pointers.offset.base, [count, shape[-1]], [1, strides[-1]])
+    lo, hi = (
+        [c.index.value(c.index.mul(bounds[order[0]], count // shape[0])), c.index.value(bounds[order[-1]])]
+        if bounds
+        else []
+        for bounds in (ranges.lo, ranges.hi)
+    )
+    return view, places, lo, hi
+
+
+def whole_slices(pointers: Pointers, axis: int, ranges: Ranges) -> bool:
+    """Whether valid ranges leave out slices along `axis` and parts of rows only, as a transfer of rows can."""
+    if len(pointers.shape) < 3 or not ranges.lo:
+        return True
+    order = _stored_order(axis, row_order(pointers))
+    return all(same(ranges.lo[at], 0) and same(ranges.hi[at], pointers.shape[at]) for at in order[1:-1])
+
+
+def row_order(pointers: Pointers) -> list[int]:
+    """The order of the dimensions in a buffer of rows: the one that is contiguous in device memory is the last."""
+    return _contiguous_last(pointers.shape, pointers.offset.strides)
 
 
 def _rows(c: Converter, pointers: Pointers) -> tuple[int, Any]:
@@ -288,9 +332,11 @@ def load_rows(c: Converter, pointers: Pointers, ranges: Ranges, fill: Any) -> An
     if len(shape) == 1:
         pointers = _as_matrix(pointers)
         ranges = _with_column(ranges)
-    buffer = memref.AllocOp(build.buffer_type(pointers.shape, pointers.memory.type.element_type), [], []).result
-    _transfer_rows(c, pointers, axis, 1, rows, ranges, fill, buffer)
-    result = build.tensor_of(buffer)
+    order = _stored_order(axis, row_order(pointers)) if len(pointers.shape) > 2 else [0, 1]
+    stored = build.buffer_type([pointers.shape[at] for at in order], pointers.memory.type.element_type)
+    buffer = memref.AllocOp(stored, [], []).result
+    _transfer_rows(c, pointers, axis, 1, rows, ranges, fill, buffer, order)
+    result = build.transposed(build.tensor_of(buffer), [order.index(at) for at in range(len(order))])
     return build.collapse(result, shape, [[0, 1]]) if len(shape) == 1 else result
 
 
@@ -301,10 +347,14 @@ def store_rows(c: Converter, pointers: Pointers, ranges: Ranges, value: Any) -> 
         value = build.expand(value, [*pointers.shape, 1], [[0, 1]])
         pointers = _as_matrix(pointers)
         ranges = _with_column(ranges)
-    rank = len(pointers.shape)
-    order = [axis, *(other for other in range(rank) if other != axis)]
-    strides = [1 if at == axis else pointers.offset.strides[at] for at in order]
-    view = build.global_view(pointers.memory, pointers.offset.base, [pointers.shape[at] for at in order], strides)
-    local = build.buffer_of(value)
-    lo, hi = ranges.values(c, order)
-    DmaOutIndexed(build.permuted(local, order), view, build.buffer_of(rows), lo, hi)
+    if len(pointers.shape) < 3:
+        order = [axis, 1 - axis]
+        local = build.permuted(build.buffer_of(value), order)
+    else:
+        order = _stored_order(axis, row_order(pointers))
+        last = pointers.shape[order[-1]]
+        groups = [list(range(len(order) - 1)), [len(order) - 1]]
+        value = build.transposed(value, order)
+        local = build.buffer_of(build.collapse(value, [math.prod(pointers.shape) // last, last], groups))
+    view, rows, lo, hi = _row_transfer(c, pointers, order, 1, rows, ranges)
+    DmaOutIndexed(local, view, build.buffer_of(rows), lo, hi)

@@ -285,6 +285,7 @@ class Selection:
         """Arithmetic on such a scalar is a 1 × 1 command."""
         body = self.translator(1, 1, ir.InsertionPoint(op), op.location)
         try:
+            check_type(op.results[0].type, self.types)
             operands = [body.get(value) for value in op.operands]
             if op.name in CONVERSIONS:
                 made = body.convert(op.name, operands[0], op.results[0])

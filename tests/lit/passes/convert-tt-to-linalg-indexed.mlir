@@ -118,3 +118,32 @@ tt.func public @turned(%p: !tt.ptr<f32>, %out: !tt.ptr<f32>, %start: i32, %size:
   tt.store %os, %x : tensor<16x8x!tt.ptr<f32>>
   tt.return
 }
+
+// An indexed transfer has two dimensions: of three, two are rows, and the list says where each begins.
+// CHECK-LABEL: func.func @three_dimensions
+tt.func public @three_dimensions(%p: !tt.ptr<f32>, %index: !tt.ptr<i32>, %out: !tt.ptr<f32>) {
+  %lane = tt.make_range {end = 4 : i32, start = 0 : i32} : tensor<4xi32>
+  %ib = tt.splat %index : !tt.ptr<i32> -> tensor<4x!tt.ptr<i32>>
+  %ip = tt.addptr %ib, %lane : tensor<4x!tt.ptr<i32>>, tensor<4xi32>
+  %i = tt.load %ip : tensor<4x!tt.ptr<i32>>
+  %i2 = tt.expand_dims %i {axis = 0 : i32} : tensor<4xi32> -> tensor<1x4xi32>
+  %i3 = tt.expand_dims %i2 {axis = 2 : i32} : tensor<1x4xi32> -> tensor<1x4x1xi32>
+  %rows = tt.broadcast %i3 : tensor<1x4x1xi32> -> tensor<2x4x8xi32>
+  %col = tt.make_range {end = 8 : i32, start = 0 : i32} : tensor<8xi32>
+  %c2 = tt.expand_dims %col {axis = 0 : i32} : tensor<8xi32> -> tensor<1x8xi32>
+  %c3 = tt.expand_dims %c2 {axis = 0 : i32} : tensor<1x8xi32> -> tensor<1x1x8xi32>
+  %cols = tt.broadcast %c3 : tensor<1x1x8xi32> -> tensor<2x4x8xi32>
+  %base = tt.splat %p : !tt.ptr<f32> -> tensor<2x4x8x!tt.ptr<f32>>
+  %some = tt.addptr %base, %cols : tensor<2x4x8x!tt.ptr<f32>>, tensor<2x4x8xi32>
+  %ptrs = tt.addptr %some, %rows : tensor<2x4x8x!tt.ptr<f32>>, tensor<2x4x8xi32>
+  // CHECK: %[[LIST:.*]] = tensor.collapse_shape %{{.*}} {{\[\[0, 1\]\]}} : tensor<4x2xi32> into tensor<8xi32>
+  // CHECK: sizes: [8, 8], strides: [1, 1]
+  // CHECK: %[[ROWS:.*]] = bufferization.to_buffer %[[LIST]] read_only
+  // CHECK: "mtia.dma_in_indexed"(%{{.*}}, %{{.*}}, %[[ROWS]]) {{.*}} memref<8x8xf32>, memref<8xi32>) -> ()
+  // CHECK: linalg.transpose ins(%{{.*}} : tensor<4x2x8xf32>) outs(%{{.*}} : tensor<2x4x8xf32>) permutation = [1, 0, 2]
+  %x = tt.load %ptrs : tensor<2x4x8x!tt.ptr<f32>>
+  %os = tt.splat %out : !tt.ptr<f32> -> tensor<2x4x8x!tt.ptr<f32>>
+  %op = tt.addptr %os, %cols : tensor<2x4x8x!tt.ptr<f32>>, tensor<2x4x8xi32>
+  tt.store %op, %x : tensor<2x4x8x!tt.ptr<f32>>
+  tt.return
+}

@@ -108,3 +108,23 @@ func.func @bits_narrowed(%x: memref<8x32xi32>, %y: memref<8x32xf16>) {
   }
   return
 }
+
+// A maximum that becomes a double is converted by the hart; the SIMD engine has no doubles.
+// CHECK-LABEL: func.func @double
+// OLD-LABEL: func.func @double
+func.func @double(%x: memref<32xf32>, %p: memref<?xf64, 1>) {
+  // CHECK: "mtia.simd_reduce"
+  // CHECK-NOT: mtia.simd
+  // CHECK: %[[MOST:.*]] = memref.load %{{.*}} : memref<f32>
+  // CHECK: %[[WIDE:.*]] = arith.extf %[[MOST]] : f32 to f64
+  // CHECK: memref.store %[[WIDE]]
+  %c0 = arith.constant 0 : index
+  %nan = arith.constant 0x7FC00000 : f32
+  %most = memref.alloc() : memref<f32>
+  linalg.fill ins(%nan : f32) outs(%most : memref<f32>)
+  linalg.reduce { arith.maxnumf } ins(%x : memref<32xf32>) outs(%most : memref<f32>) dimensions = [0]
+  %m = memref.load %most[] : memref<f32>
+  %w = arith.extf %m : f32 to f64
+  memref.store %w, %p[%c0] : memref<?xf64, 1>
+  return
+}

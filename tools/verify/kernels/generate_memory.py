@@ -82,7 +82,9 @@ class Accesses(Values):
         order = list(range(len(shape)))
         if pick.random() < 0.2:
             pick.shuffle(order)
-        way = pick.choice(("tile", "tile", "tile", "tile", "shared", "strided", "padded", "modulo", "gather", "turned"))
+        way = pick.choice(
+            ("tile", "tile", "tile", "tile", "shared", "strided", "padded", "modulo", "gather", "turned", "rows")
+        )
         if not shape:
             way = "tile"
         at = self.index(
@@ -92,6 +94,8 @@ class Accesses(Values):
             at = self.emit("mod", "i32", shape, at, pick.choice((7, 16, 33, 100, Size(shape[-1], 1, 0, 1))))
         elif way == "gather":
             at = self.gathered(shape)
+        elif way == "rows":
+            at = self.rows(shape)
         elif way == "turned":
             at = self.emit("sub", "i32", shape, Size((), 1, 20000), at)
         made = self.masked(name, kind, shape, at, flags)
@@ -119,6 +123,26 @@ class Accesses(Values):
             at = self.index(shape, False)
             source = self.emit("load", self.pointers[name].kind, shape, name, at)
         return self.emit("and", source.kind, shape, source, self.pick.choice((15, 127, 1023)))
+
+    def rows(self, shape: Shape) -> Var:
+        """Offsets of slices along one dimension that are picked by a list."""
+        pick = self.pick
+        axis = pick.randrange(len(shape))
+        name = self.pointer("i32", "wide")
+        line = self.emit("load", "i32", (shape[axis],), name, self.index((shape[axis],), False))
+        line = self.emit("and", "i32", line.shape, line, pick.choice((7, 15)))
+        inner = tuple(sorted(one for other, extent in enumerate(shape) for one in extent if other != axis))
+        line = self.emit("mul", "i32", line.shape, line, Size(inner))
+        for other in range(len(shape)):
+            if other != axis:
+                grown = (*line.shape[:other], (), *line.shape[other:])
+                line = self.emit("expand", "i32", grown, line, more={"axis": other})
+        if pick.random() < 0.4:  # only the list says where the elements are
+            return self.emit("broadcast", "i32", shape, line)
+        strides, _ = self.tile(shape, [axis, *(other for other in range(len(shape)) if other != axis)])
+        strides[axis] = Size((), 0)
+        rest = self.emit("tile", "i32", shape, more={"strides": strides})
+        return self.emit("add", "i32", shape, *pick.sample([line, rest], 2))
 
     def masked(self, name: str, kind: str, shape: Shape, at: Var, flags: dict[str, Any]) -> Var:
         """A load with or without a mask; without `other` the elements that are left out get another value."""

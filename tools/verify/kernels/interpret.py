@@ -6,6 +6,7 @@ Faults of the interpreter (Triton 3.7) that this file goes around:
 * `tl.fma` rounds the product before the sum;
 * the complement of an unsigned number is out of its range;
 * `tl.flip` fails along a dimension of one element;
+* a sum of integers that is a scalar fails where it would wrap;
 * a descriptor's block must begin at a multiple of 16 bytes.
 """
 
@@ -68,6 +69,8 @@ def _rewritten(program: Program, statements: tuple[Statement, ...]) -> Iterator[
             body = (Statement("scalar", (index,), (index.name,)), *body)
         if one.op == "fma":
             yield from _fused(one)
+        elif one.op == "reduce" and one.more["how"] == "sum" and not one.out[0].shape:
+            yield from _summed(one, {var.name: var for other in walk(program.body) for var in other.out})
         elif one.op == "flip" and program.size(one.out[0].shape)[one.more["axis"]] == 1:
             yield Statement("assign", one.out, one.args)
         elif one.op == "not" and one.out[0].kind.startswith("u"):
@@ -75,6 +78,17 @@ def _rewritten(program: Program, statements: tuple[Statement, ...]) -> Iterator[
         else:
             more = {**one.more, "descriptor": False} if one.more.get("descriptor") else one.more
             yield replace(one, body=body, other=other, more=more)
+
+
+def _summed(one: Statement, known: Mapping[str, Var]) -> Iterator[Statement]:
+    """The sum of a row of a matrix, which is a vector of one element."""
+    out, given = one.out[0], known[str(one.args[0])]
+    names = tuple(sorted(name for extent in given.shape for name in extent))
+    flat = replace(given, name=f"{out.name}_0", shape=((), names))
+    line = replace(out, name=f"{out.name}_1", shape=((),))
+    yield Statement("reshape", (flat,), one.args)
+    yield Statement("reduce", (line,), (flat.name,), {"how": "sum", "axis": 1})
+    yield Statement("reduce", (out,), (line.name,), {"how": "max", "axis": 0})
 
 
 def _fused(one: Statement) -> Iterator[Statement]:
