@@ -13,6 +13,8 @@ from mtia.tools.verify.kernels.program import (
 
 __all__ = ["Elements"]
 
+_USUAL = ("add", "add", "sub", "sub", "mul", "mul", "neg", "minimum", "maximum")
+
 
 class Elements(Accesses):
     """Computes element by element."""
@@ -21,6 +23,8 @@ class Elements(Accesses):
         """An operation of the table."""
         pick = self.pick
         name = pick.choice([n for n, row in ELEMENTWISE.items() if row.result == "" and n != "where"])
+        if pick.random() < 0.45:
+            name = pick.choice(_USUAL)
         row = ELEMENTWISE[name]
         kinds = kinds_of(row.kinds)
         usual = [kind for kind in self.kinds if kind in kinds]
