@@ -92,9 +92,10 @@ def _is_pass(name: str) -> bool:
     return hasattr(importlib.import_module(f"mtia.compiler.passes.{name}"), name)
 
 
-def _pass(name: str) -> Callable[[Any, Job], Any]:
+def _pass(*names: str) -> Callable[[Any, Job], Any]:
     def make(module: Any, job: Job) -> Any:
-        run_pass(name, module, job.options)
+        for name in names:
+            run_pass(name, module, job.options)
         return module
 
     return make
@@ -224,7 +225,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("ttir", ".ttir", "Triton's optimised IR", lambda text, job: text),
     Stage("tt", ".mlir", "the same module held by our tt dialect", _tt),
     Stage("linalg", ".mlir", "linalg on tensors; loads are DMA into fresh buffers", _pass("convert-tt-to-linalg")),
-    Stage("fused", ".mlir", "elementwise chains fused", _pass("fuse")),
+    Stage("fused", ".mlir", "elementwise chains fused", _pass("single-trip", "fuse")),
     Stage("memref", ".mlir", "bufferised", _pass("bufferize")),
     Stage("tiles", ".mlir", "every op on local buffers is one of an engine, or a hart loop", _tiles),
     Stage("planned", ".mlir", "buffers placed, program loop made", _pass("plan-local-memory")),

@@ -174,8 +174,11 @@ class Lives:
                 self.last[operation] = self.count
 
     def span(self, block: Any) -> tuple[int, int]:
-        """First and last operation of the operation whose region a block is."""
+        """First and last operation of the operation whose region a block is, or of one branch of two."""
         owner = block.owner.operation
+        if owner.name == "scf.if":
+            operations = block.operations
+            return self.first[operations[0].operation], self.last[operations[len(operations) - 1].operation]
         return self.first.get(owner, 0), self.last.get(owner, self.count)
 
     def add(self, alloc: Any) -> None:

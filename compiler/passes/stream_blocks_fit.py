@@ -14,6 +14,7 @@ from mtia.compiler.passes.plan_local_memory import (
     plan_local_memory,
 )
 from mtia.compiler.passes.plan_local_memory_constants import constant_bytes
+from mtia.compiler.passes.single_trip import keep_loops
 from mtia.compiler.passes.stream_blocks import LEVELS, TooLarge, stream_blocks
 from mtia.dialects.mlir import ir
 from mtia.dialects.mtia import ACCUMULATORS, memory_space
@@ -30,6 +31,11 @@ def select_to_fit(module: Any, options: Options, select: Select) -> tuple[Any, l
     full = _full(module, options)
     if full is None:
         return module, choices
+    if keep_loops(original):
+        module = original.operation.clone()
+        choices = select(module, options) or []
+        if _full(module, options) is None:
+            return module, choices
     for level in range(LEVELS):
         candidate = original.clone()
         try:

@@ -149,3 +149,19 @@ func.func @widened(%x: memref<?xi32, 1>) {
   "mtia.dma_out"(%o, %v) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<2x2xi32>, memref<2x2xi32, strided<[2, 1]>, 1>) -> ()
   return
 }
+
+// Of two branches a program takes one: they use the same circular buffer.
+// CHECK-LABEL: func.func @branches
+// CHECK-SAME: mtia_circular_buffers = [array<i64: 0, 0, 8192, 4096, 8>]
+func.func @branches(%x: memref<1024xf32, 1>, %y: memref<1024xf32, 1>, %c: i1) {
+  scf.if %c {
+    %a = memref.alloc() : memref<1024xf32>
+    "mtia.dma_in"(%x, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<1024xf32, 1>, memref<1024xf32>) -> ()
+    "mtia.dma_out"(%a, %y) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<1024xf32>, memref<1024xf32, 1>) -> ()
+  } else {
+    %b = memref.alloc() : memref<1024xf32>
+    "mtia.dma_in"(%y, %b) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<1024xf32, 1>, memref<1024xf32>) -> ()
+    "mtia.dma_out"(%b, %x) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<1024xf32>, memref<1024xf32, 1>) -> ()
+  }
+  return
+}
