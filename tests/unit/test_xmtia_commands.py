@@ -268,3 +268,88 @@ def test_zeros_of_both_signs_in_either_order() -> None:
             rows = np.ones((4, 1), np.float32)
             assert run(f"se.r{name}", rows, np.ascontiguousarray(zeros_of.T)) == 0
             assert np.signbit(rows)[:, 0].tolist() == [bool(bit) for bit in negative], f"r{name}"
+
+
+def small(rng: np.random.Generator, *shape: int, dtype: Any) -> Any:
+    """Small integers of any type, sums and products of which are exact."""
+    return rng.integers(-3, 4, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("name", ["mma", "mmz"])
+@pytest.mark.parametrize(("dtype", "result"), [(np.float16, np.float32), (np.int8, np.int32)])
+@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("shape", [(70, 70, 133), (130, 65, 128), (64, 64, 129), (9, 161, 257)])
+def test_products_beyond_each_block(name: str, dtype: Any, result: Any, turned: Any, shape: Any) -> None:
+    """Products are computed in blocks of rows, columns and depth: each is passed by a few, by one, and by none."""
+    (m, n, k), rng = shape, np.random.default_rng(sum(shape))
+    a, b, d = small(rng, m, k, dtype=dtype), small(rng, k, n, dtype=dtype), small(rng, m, n, dtype=result)
+    expected = a.astype(np.int64) @ b.astype(np.int64) + (d.astype(np.int64) if name == "mma" else 0)
+    assert run(f"dpe.{name}", acc(d), Tile(a, turned=turned[0]), Tile(b, turned=turned[1])) == 0
+    assert np.array_equal(d.astype(np.int64), expected)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (20, 3), (40, 7), (1, 600), (3, 300), (2, 257), (300, 2)])
+def test_elementwise_of_each_shape(shape: Any, dtype: Any, in_place: bool) -> None:
+    """Rows that follow each other, tall views that are walked along their columns, and runs longer than a buffer."""
+    rng = np.random.default_rng(sum(shape))
+    a, b, c = (small(rng, *shape, dtype=dtype) for _ in range(3))
+    for turned in (False, True):  # with it the operands' rows do not follow each other
+        for name, rest, expected in (("neg", [], -a), ("add", [b], a + b), ("fma", [b, c], a * b + c)):
+            d = a.copy() if in_place else np.zeros_like(a)
+            others = [Tile(r, turned=turned) for r in rest]
+            source = [] if in_place else [Tile(a, turned=turned)]
+            assert run(f"se.{name}", d, *source, *others, in_place=in_place) == 0
+            assert np.array_equal(d, expected), (name, turned)
+    if dtype is np.int32:
+        rows, cols = np.indices(shape)
+        for name, expected in (("iota", a * rows + b * cols + c), ("mask.lt", a * rows + b * cols + c < 0)):
+            d = a.copy() if in_place else np.zeros_like(a)
+            assert run(f"se.{name}", d, *([] if in_place else [a]), b, c, in_place=in_place) == 0
+            assert np.array_equal(d, expected.astype(dtype)), name
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.float16, np.int8])
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (70, 7), (3, 700), (128, 40), (1, 257), (65, 33)])
+def test_reductions_and_moves_of_each_shape(shape: Any, dtype: Any, turned: bool) -> None:
+    """Views of few and of many rows and columns, stored by rows and by columns."""
+    rng = np.random.default_rng(sum(shape))
+    a = small(rng, *shape, dtype=dtype)
+    a[rng.random(shape) < 0.8] = 0  # so that sums of many fit into eight bits
+    source = Tile(a, turned=turned)
+    for how in ("sum", "max", "min"):
+        for by, axis in (("r", 1), ("c", 0)):
+            expected = getattr(a.astype(np.int64), how)(axis=axis, keepdims=True)
+            d = np.zeros(expected.shape, dtype)
+            assert run(f"se.{by}{how}", d, source) == 0
+            assert np.array_equal(d.astype(np.int64), expected), by + how
+    d, e = np.zeros(shape, dtype), np.zeros(shape[::-1], dtype)
+    assert run("mlu.copy", d, source) == run("mlu.trans", e, source) == 0
+    assert np.array_equal(d, a) and np.array_equal(e, a.T)
+    for axis in (0, 1):
+        both = np.concatenate([a, a[::-1, ::-1]], axis)
+        d = np.zeros(both.shape, dtype)
+        assert run("mlu.cat", d, source, Tile(np.ascontiguousarray(a[::-1, ::-1]), turned=turned)) == 0
+        assert np.array_equal(d, both), axis
+    index = rng.integers(0, shape[0], (shape[0] + 3, 1)).astype(np.int32)
+    d = np.zeros((len(index), shape[1]), dtype)
+    assert run("mlu.gather", d, source, index) == 0 and np.array_equal(d, a[index[:, 0]])
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (70, 7), (3, 700), (128, 40), (1, 257), (65, 33)])
+def test_accumulators_of_each_shape(shape: Any) -> None:
+    """Loads with a conversion, drains, scales and extremes of rows."""
+    rng = np.random.default_rng(sum(shape))
+    for turned in (False, True):
+        a, factors = small(rng, *shape, dtype=np.float16), small(rng, shape[0], 1, dtype=np.float32)
+        held, d = np.zeros(shape, np.float32), np.zeros(shape, np.float16)
+        assert run("re.load", acc(held), Tile(a, turned=turned)) == 0 and np.array_equal(held, a)
+        assert run("re.drain", d, acc(held)) == 0 and np.array_equal(d, a)
+        for name, expected in (("rowmax", held.max(1)), ("rowmin", held.min(1))):
+            rows = np.zeros((shape[0], 1), np.float32)
+            assert run(f"re.{name}", rows, acc(held)) == 0 and np.array_equal(rows[:, 0], expected), name
+        scaled = held * factors
+        assert run("re.scale", acc(held), factors) == 0 and np.array_equal(held, scaled)
+        assert run("re.zero", acc(held)) == 0 and not held.any()

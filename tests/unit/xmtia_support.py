@@ -41,7 +41,10 @@ class Imm:
 
 @dataclass
 class Tile:
-    """A dense array in LS or RE, with another type code than numpy's where given; or a valid range (GLOBAL)."""
+    """A dense array in LS or RE, with another type code than numpy's where given; or a valid range (GLOBAL).
+
+    A `turned` one lies column by column.
+    """
 
     array: Array
     dtype: DType | None = None
@@ -50,6 +53,7 @@ class Tile:
     valid: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     flags: int = 0
     seed: int = 0
+    turned: bool = False
 
     @property
     def code(self) -> DType:
@@ -61,10 +65,11 @@ def acc(array: Array) -> Tile:
     return Tile(array, space=Space.RE)
 
 
-def run(name: str, *items: Any, chip: str = "mtia200") -> int:
+def run(name: str, *items: Any, chip: str = "mtia200", in_place: bool = False) -> int:
     """Execute `xm.<name>` on operands in the order of its syntax; returns the trap cause or 0.
 
-    Arrays are dense; what the command writes comes back into the first one.
+    Arrays are dense; what the command writes comes back into the first one. `in_place`, the first one is the source
+    after it too, and is given once.
     """
     script, data, place, held = Script(), [], DATA, 0
     tiles = [item if isinstance(item, (Imm, Tile)) else Tile(item) for item in items]
@@ -77,7 +82,8 @@ def run(name: str, *items: Any, chip: str = "mtia200") -> int:
             set_global(script, td, DRAM_BASE, tile.code, dims, dict(enumerate(tile.valid)))
             continue
         size, itemsize = tile.array.nbytes, tile.array.itemsize
-        strides = tile.array.shape[1] * itemsize, itemsize
+        rows, cols = tile.array.shape
+        strides = (itemsize, rows * itemsize) if tile.turned else (cols * itemsize, itemsize)
         script.cb(td, place, size)
         set_tile(script, td, td, tile.code, tile.array.shape, strides, flags=tile.flags)
         if tile.space is Space.RE:
@@ -91,9 +97,11 @@ def run(name: str, *items: Any, chip: str = "mtia200") -> int:
             held += size
         if tile.flags:
             script.do("xm.td.seed", tile.seed, td=td)
-        data.append(np.ascontiguousarray(tile.array).view(np.uint8).tobytes())
+        stored = tile.array.T if tile.turned else tile.array
+        data.append(np.ascontiguousarray(stored).view(np.uint8).tobytes())
         place += size
-    script.do(f"xm.{name}", **dict(zip(_names(name), range(len(tiles)), strict=True)))
+    numbers = [0] * in_place + list(range(len(tiles)))
+    script.do(f"xm.{name}", **dict(zip(_names(name), numbers, strict=True)))
     outcome = unit_programs.run(chip, script, b"".join(data))
     if outcome.trap is not None:
         return int(Cause[outcome.trap.cause])
