@@ -138,9 +138,10 @@ def _plain(meaning: Any, sources: Any, results: Any, memory: bool, counters: boo
 
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
-        at = t
+        ready = u64(0)
         for source in unroll(sources):
-            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+            ready = max(ready, getattr(h, source[0])[getattr(i, source[1])])
+        at = max(t, ready)
         if divides:
             at = max(at, h.free[divider])
         if memory:
@@ -174,9 +175,10 @@ def stop_at(h: Ptr[Hart], i: Ptr[Insn], time: u64, count: u64) -> u32:
 def _branch(meaning: Any, sources: Any) -> Fn:
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
-        at = t
+        ready = u64(0)
         for source in unroll(sources):
-            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+            ready = max(ready, getattr(h, source[0])[getattr(i, source[1])])
+        at = max(t, ready)
         if meaning(h, i):
             target = Ptr[Insn](i.target)
             after = at + u64(i.latency)
@@ -217,9 +219,10 @@ def nowhere(h: Ptr[Hart], i: Ptr[Insn], target: u64, time: u64, count: u64) -> u
 def _indirect(meaning: Any, sources: Any, results: Any) -> Fn:
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
-        at = t
+        ready = u64(0)
         for source in unroll(sources):
-            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+            ready = max(ready, getattr(h, source[0])[getattr(i, source[1])])
+        at = max(t, ready)
         to = meaning(h, i)
         for result in unroll(results):
             getattr(h, result[0])[getattr(i, result[1])] = at + 1
@@ -240,9 +243,10 @@ def _indirect(meaning: Any, sources: Any, results: Any) -> Fn:
 def _command(sources: Any) -> Fn:
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
-        at = t
+        ready = u64(0)
         for source in unroll(sources):
-            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+            ready = max(ready, getattr(h, source[0])[getattr(i, source[1])])
+        at = max(t, ready)
         return leave(h, i.pc, at, n + 1, u32(AT_COMMAND))
 
     return handler
@@ -268,9 +272,10 @@ def _configure(meaning: Any, sources: Any, results: Any) -> Fn:
 
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
-        at = t
+        ready = u64(0)
         for source in unroll(sources):
-            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+            ready = max(ready, getattr(h, source[0])[getattr(i, source[1])])
+        at = max(t, ready)
         before = h.vtype
         length = h.vl
         status = meaning(h, i)
@@ -329,9 +334,10 @@ def _dense(work: Any, general: Any, key: int, sources: Any, results: Any, groups
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
         if unlikely(h.v_dense != key):
             return tailcall(general, h, i, t, n, horizon)
-        at = t
+        ready = u64(0)
         for source in unroll(sources):
-            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+            ready = max(ready, getattr(h, source[0])[getattr(i, source[1])])
+        at = max(t, ready)
         for group in unroll(reads):
             first = u32(getattr(i, group[0]))
             for k in unroll(range(registers)):
@@ -362,9 +368,10 @@ def _vector(meaning: Any, sources: Any, results: Any, groups: Groups, memory: bo
 
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
-        at = t
+        ready = u64(0)
         for source in unroll(sources):
-            at = max(at, getattr(h, source[0])[getattr(i, source[1])])
+            ready = max(ready, getattr(h, source[0])[getattr(i, source[1])])
+        at = max(t, ready)
         for slot in unroll(read_singles):
             at = max(at, h.ready_v[getattr(i, slot)])
         if masked:
