@@ -26,6 +26,7 @@ from mtia.isa.state import ECALL, FIRST, LOAD_MISALIGNED, READ, RESERVE, STORE_F
 
 from .engine import show_compiled
 from .hart_handlers import CAUSE_SHIFT, dense_handlers, fell_off, handler_of, illegal, run_code
+from .hart_pairs import pair_handlers
 from .hart_program import Program
 from .hart_timing import is_vector
 from .hart_watch import HANDLERS
@@ -46,7 +47,7 @@ def functions() -> dict[str, Fn]:
         if row.unit != "hart" or row.meaning is not None:
             found[row.name] = handler_of(row)
             found |= dense_handlers(row)
-    return found
+    return found | pair_handlers()
 
 
 @functools.cache
@@ -55,7 +56,8 @@ def native() -> Library:
     isa, here = Path(isa_package.__file__).parent, Path(__file__).parent
     parts = [isa / name for name in ("lang", "riscv", "xmtia", "state.py", "table.py", "operands.py")]
     parts += [isa / "encode.py", isa / "decode.py", here / "hart_program.py"]  # for the decoded programs kept beside
-    parts += [here / name for name in ("hart.py", "hart_handlers.py", "hart_timing.py", "hart_watch.py", "state.py")]
+    parts += [here / "state.py", here / "hart.py"]
+    parts += [here / f"hart_{name}.py" for name in ("handlers", "pairs", "timing", "watch")]
     key = sources_key(*parts)
     return build(functions, "hart", key, quick=True, part_of=part_of, progress=show_compiled)
 

@@ -113,8 +113,8 @@ def _registers(row: table.Instruction, reads: bool) -> tuple[tuple[str, str], ..
     return tuple(found)
 
 
-def handler_of(row: table.Instruction) -> Fn:
-    """The handler of a row."""
+def handler_of(row: table.Instruction, second: Fn | None = None) -> Fn:
+    """The handler of a row; a plain one may go on with the handler `second`, whatever stands behind it."""
     if row.unit != "hart":
         return _command(_registers(row, True))
     sources, results = _registers(row, True), _registers(row, False)
@@ -129,12 +129,14 @@ def handler_of(row: table.Instruction) -> Fn:
     if row.timing == "vset":
         return _configure(row.meaning, sources, results)
     counters = row.timing in ("csr", "system")
-    return _plain(row.meaning, sources, results, row.timing in _MEMORY, counters, divider_of(row))
+    return _plain(row.meaning, sources, results, row.timing in _MEMORY, counters, divider_of(row), second)
 
 
 @cache
-def _plain(meaning: Any, sources: Any, results: Any, memory: bool, counters: bool, divider: int) -> Fn:
-    divides = divider >= 0
+def _plain(
+    meaning: Any, sources: Any, results: Any, memory: bool, counters: bool, divider: int, second: Any = None
+) -> Fn:
+    divides, known = divider >= 0, second is not None
 
     @fn(cc="handler")
     def handler(h: Ptr[Hart], i: Ptr[Insn], t: u64, n: u64, horizon: u64) -> u32:
@@ -160,6 +162,8 @@ def _plain(meaning: Any, sources: Any, results: Any, memory: bool, counters: boo
         for result in unroll(results):
             getattr(h, result[0])[getattr(i, result[1])] = at + u64(i.latency)
         following = i + 1
+        if known:
+            return tailcall(second, h, following, at + 1, n + 1, horizon)
         return tailcall(HANDLER(following.handler), h, following, at + 1, n + 1, horizon)
 
     return handler

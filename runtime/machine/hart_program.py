@@ -15,6 +15,7 @@ from mtia.isa.operands import KINDS
 from mtia.isa.state import Insn
 
 from .hart_handlers import GROUPS, NOWHERE, Code, dense_name, dense_sizes
+from .hart_pairs import NAMES, first_of, pair_name
 from .hart_timing import TIMINGS, is_dense, is_vector, timing_of
 
 __all__ = ["TIMINGS", "Make", "Program"]
@@ -69,7 +70,8 @@ class Program:
         self._code = Code.alloc()
         code = Code.view(self._code.addr)
         code.base, code.size, code.insns, code.index = base, self.size & ~1, self._insns.addr, self._index.addr
-        records["handler"] = np.array([address_of(name) for name in handlers], np.uint64)[records["handler"]]
+        self._addresses = {name: address_of(name) for name in handlers}
+        records["handler"] = np.array([self._addresses[name] for name in handlers], np.uint64)[records["handler"]]
         records["target"] = np.uint64(self._insns.addr) + records["target"] * np.uint64(Insn.size)
         records["a"] *= np.uint64(self._code.addr)
 
@@ -82,6 +84,13 @@ class Program:
     def insns(self) -> int:
         """Host address of the first `Insn`."""
         return self._insns.addr
+
+    def alone(self) -> Any:
+        """The instructions' handlers without those of pairs, for who must see every instruction."""
+        handlers = self.records["handler"].copy()
+        for name, address in self._addresses.items():
+            handlers[handlers == address] = self._addresses[first_of(name)]
+        return handlers
 
     @property
     def records(self) -> Any:
@@ -115,7 +124,10 @@ class _Decoder:
                 columns[name].append(value)
         for name, values in columns.items():
             records[name][:last] = values
-        names = sorted({*handlers, "illegal", "fell_off"})
+        joined = map(pair_name, handlers, handlers[1:])
+        paired = [pair if pair in NAMES else alone for pair, alone in zip(joined, handlers, strict=False)]
+        handlers = [*paired, *handlers[-1:]]
+        names = sorted({*handlers, *map(first_of, handlers), "illegal", "fell_off"})
         place = {name: number for number, name in enumerate(names)}
         records["handler"] = [place[name] for name in (*handlers, "fell_off")]
         records["target"] = last

@@ -81,7 +81,7 @@ class Watcher:
         self.program = program
         records = program.records
         self._handlers = Memory(8 * len(records))
-        np.frombuffer(self._handlers.bytes, np.uint64)[:] = records["handler"]
+        np.frombuffer(self._handlers.bytes, np.uint64)[:] = program.alone()
         records["handler"] = address_of(name)
         self._visits = Memory(Visits.size * len(records) * harts)
         kind = np.dtype([("count", np.uint64), ("cycles", np.uint64)])
