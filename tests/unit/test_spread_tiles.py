@@ -1,4 +1,4 @@
-"""Tile sizes of models' kernels, computed by hand from the limits that `spread_tile.py` states and the chip's 72 PEs."""
+"""Tile sizes of models' kernels, computed by hand from the limits that `spread_tile.py` states and from 72 PEs."""
 
 from __future__ import annotations
 

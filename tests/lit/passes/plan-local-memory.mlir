@@ -103,6 +103,8 @@ func.func @origins(%x: memref<?xi64, 1>, %y: memref<?xi64, 1>, %n: index) {
 // CHECK: "mtia.dma_in"
 // CHECK-NEXT: "mtia.hart_wait"(%[[A:.*]]) : (memref<64xi32>)
 // CHECK-NEXT: memref.load %[[A]]
+// CHECK-NEXT: arith.addi
+// CHECK-NEXT: memref.store %{{.*}}, %[[A]]
 // CHECK: "mtia.dma_out"
 // CHECK: "mtia.wait"() {units = 2 : i64}
 // CHECK-NEXT: "mtia.dma_in"
