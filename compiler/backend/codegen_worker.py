@@ -47,6 +47,8 @@ class _Generator:
 
         # Without this any floating-point or vector code after a patchpoint aborts in liveness computation.
         llvm.set_option("", "-enable-patchpoint-liveness=false")
+        # A group of strided accesses would be read whole, gaps too: elements that nothing has written yet.
+        llvm.set_option("", "-enable-interleaved-mem-accesses=false")
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
         self.llvm = llvm

@@ -84,11 +84,13 @@ def test_unused_statements_go() -> None:
 # --- programs that were once wrong -----------------------------------------------------------------------------------
 
 
-def launched(body: str, types: str, arrays: Sequence[Any], target: str = "mtia300", **options: Any) -> None:
-    """Run a kernel with arguments `x, y` (as many as arrays), which change in place."""
+def launched(
+    body: str, types: str, arrays: Sequence[Any], target: str = "mtia300", front: str = "", **options: Any
+) -> None:
+    """Run a kernel with arguments `x, y` (as many as arrays), which change in place; `front` is text before it."""
     names = ", ".join("xyz"[: len(arrays)])
     lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
-    kernel = function(f"@triton.jit\ndef kernel({names}):\n{lines}\n")
+    kernel = function(f"{front}@triton.jit\ndef kernel({names}):\n{lines}\n")
     text = to_ttir(kernel, dict(zip("xyz", types.split(), strict=False)))
     executable = pipeline.run(text, "ttir", "elf", pipeline.Job(Options(target, **options)))
     device = Device(target)
@@ -265,3 +267,17 @@ def test_an_inner_loop_that_begins_with_what_it_reads() -> None:
         "*i32", [x],
     )  # fmt: skip
     assert x.tolist() == [13**2 * number for number in (1, 2, -3, 5)]  # (a · 3 + a) · 3 + a = 13 · a, twice
+
+
+def test_half_of_a_joined_block_is_read_before_the_other_is_written() -> None:
+    x, y, z = np.array([0.5, -3.5]), np.zeros(3), np.zeros((2, 64, 2))
+    launched(
+        "b = tl.load(x + tl.full([2, 64], 1, tl.int32))\na = tl.where((b > -90) & (b < 90), b, 0)\n"
+        "tl.store(x + tl.full([2, 64], 0, tl.int32), b)\n"
+        "tl.store(y + tl.full([2], 1, tl.int32), tl.reduce(a, 1, far))\n"
+        "to = tl.arange(0, 2)[:, None, None] * 128 + tl.arange(0, 64)[None, :, None] * 2\n"
+        "tl.store(z + (to + tl.arange(0, 2)[None, None, :]), tl.join(a, tl.full([2, 64], 5, tl.float64)))",
+        "*fp64 *fp64 *fp64", [x, y, z],
+        front="@triton.jit\ndef far(a, b):\n    return tl.maximum(tl.abs(a), tl.abs(b))\n\n\n", use_dual_core=False,
+    )  # fmt: skip
+    assert x.tolist() == [-3.5, -3.5] and y.tolist() == [0, 3.5, 0] and np.all(z == [-3.5, 5])

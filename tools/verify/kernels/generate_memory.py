@@ -163,6 +163,7 @@ class Accesses(Values):
         made = self.emit("load", kind, shape, name, at, mask, other, **flags)
         if other is not None:
             return made
+        self.scopes[-1].remove(made)  # some of its elements are not defined
         rest = 1 if not KINDS[kind].precision else 1.0
         return self.emit("where", kind, shape, mask, made, rest, **flags)
 
