@@ -58,7 +58,7 @@ def asked(row: Instruction) -> tuple[int, int, int]:
     return 64, size * (2 if together else 1), kind
 
 
-def outside(row: Instruction, start: int = 0) -> Any:
+def outside(row: Instruction, start: int = 0, cause: str = "[57]") -> Any:
     """The hart after two elements at address 64, where it has no memory, from element `start` on."""
     how = shapes.memory(row) if shapes.is_vector(row) else None
     values = {o.name: 11 if o.kind.name == "x" else 8 if o.kind.register else 0 for o in row.operands}
@@ -67,12 +67,12 @@ def outside(row: Instruction, start: int = 0) -> Any:
     code = Code()
     code.add(word("addi", rd=11, rs1=0, imm=64))
     code.add(word("vsetivli", rd=0, zimm=2, vsew=width.bit_length() - 4, vlmul=0, vta=0, vma=0))
-    code.add(word("csrrwi", rd=0, csr=8, zimm=start), encode(row, values))
-    runner = Runner(elf.read(executable([(TEXT, 5, bytes(code.data), 16)])), execute.chip(), keep=False)
+    code.add(word("addi", rd=12, rs1=0, imm=start), word("csrrw", rd=0, csr=8, rs1=12), encode(row, values))
+    runner = Runner(elf.read(executable([(TEXT, 5, bytes(code.data), len(code.data) + 4)])), execute.chip(), keep=False)
     if how is not None and how.first_fault:
         assert runner._run(runner._hart, runner.program) & 255 == AT_ACCESS
     else:
-        with pytest.raises(HartTrap, match="cause [57] "):
+        with pytest.raises(HartTrap, match=f"cause {cause} "):
             runner.run()
     return runner.hart
 
@@ -97,3 +97,9 @@ def test_each_copy_of_registers_from_a_later_element_asks_for_the_rest() -> None
             hart, done = outside(row, 1), 1 if how.store else int(row.name.split("e")[1][:-2]) // 8
             expected = (64 + done, 64 * how.fields - done, state.WRITE if how.store else state.READ)
             assert (hart.want_addr, hart.want_size, hart.want_kind) == expected, row.name
+            elements = 64 * how.fields // done
+            last = outside(row, elements - 1)
+            assert (last.want_addr, last.want_size) == (64 + 64 * how.fields - done, done), row.name
+            for start in (elements, elements + 1):  # nothing is left: the program runs on, to where it has no code
+                if start < 512:
+                    assert outside(row, start, "1").vstart == 0, row.name

@@ -140,6 +140,7 @@ class Vectors:
                 for masked, late in ((True, False), (False, False), (True, True), (True, True)):
                     eighths = self.rng.choice(list(legal))
                     yield self.case(row, width, eighths, legal[eighths], masked, late)
+                yield self.case(row, width, max(legal), legal[max(legal)], late=True)
 
     def indexed(self) -> Iterator[Case]:
         """Indexed accesses whose offsets have their highest bit set: they are unsigned."""
