@@ -94,11 +94,17 @@ def _choose(c: Converter, op: Any, pointers: Pointers) -> Access:
     ranges = None if op.mask is not None and mask is None else ranges_of(c, mask)
     if ranges is None:
         return Access(ELEMENTS, reason="the mask is not one range for each dimension")
-    axis = pointers.offset.wraps.index(next(wrap for wrap in pointers.offset.wraps if wrap)) if wrapped else None
-    axis = pointers.extra.dims[0] if pointers.extra is not None else axis
+    axis = _picked_axis(pointers)
     if axis is not None and not whole_slices(pointers, axis, ranges):
         return Access(ELEMENTS, reason="the mask leaves out parts of the slices that a list picks")
     return Access(WRAPPED if wrapped else STRIDED if pointers.extra is None else INDEXED, ranges)
+
+
+def _picked_axis(pointers: Pointers) -> int | None:
+    """The dimension along which a list picks slices, or along which the offsets wrap around."""
+    if pointers.extra is not None:
+        return int(pointers.extra.dims[0])
+    return next((axis for axis, wrap in enumerate(pointers.offset.wraps) if wrap is not None), None)
 
 
 @lowers("tt.load")

@@ -239,6 +239,23 @@ def test_slices_of_three_dimensions_that_a_list_picks(axis: int) -> None:
     assert np.flatnonzero(z != 0).tolist() == places[1:] and np.array_equal(z[places], y[places])
 
 
+@pytest.mark.parametrize("shown", ["[None, :, None]", "[:, None, None]"])
+def test_masked_slices_of_three_dimensions(shown: str) -> None:
+    """A mask of slices is a range of rows; one of the rows of a slice is none, and goes element by element."""
+    x, y, z = np.array([5, 0, 3, 1], np.int32), np.arange(300, dtype=np.float32), np.zeros((4, 4, 2), np.float32)
+    launched(
+        "first = tl.arange(0, 4)[:, None, None]\nlast = tl.arange(0, 2)[None, None, :]\n"
+        "many = (tl.load(x + tl.arange(0, 4)) * 40)[None, :, None]\n"
+        f"shown = (tl.arange(0, 4) < 3){shown} & (last < 1)\n"
+        "a = tl.load(y + (first * 9 + last * 3) + many, mask=shown, other=-1.0)\n"
+        "tl.store(z + first * 8 + tl.arange(0, 4)[None, :, None] * 2 + last, a)",
+        "*i32 *fp32 *fp32", [x, y, z],
+    )  # fmt: skip
+    first, middle, last = np.ogrid[:4, :4, :2]
+    kept = ((first if shown.startswith("[:") else middle) < 3) & (last < 1)
+    assert np.array_equal(z, np.where(kept, y[first * 9 + last * 3 + x[middle] * 40], -1))
+
+
 def test_a_middle_dimension_of_three_that_wraps() -> None:
     x, y = np.array([2], np.int32), np.arange(200, dtype=np.int16)
     z = np.zeros((2, 4, 2), np.int16)
