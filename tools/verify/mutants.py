@@ -279,7 +279,8 @@ def _sites(function: Fn) -> tuple[Change, ...]:
                 found.append(Change("mask", what, partial(put, t.Const(boolean, fast["always"]))))
         for change in _changes(node, put, above, bounds, function):
             why = unless or change.unless or (ALONE if _rule("same", function, text, change.text) else "")
-            if not why and isinstance(node, t.Const) and _rule("same", function, show(above), change.text):
+            whole = isinstance(node, t.Const) or isinstance(above, (t.Assign, t.Store))
+            if not why and whole and _rule("same", function, show(above), change.text):
                 why = ALONE
             what = f"{where}: `{_short(show(above) if isinstance(node, t.Const) else text)}`: {change.text}"
             found.append(Change(_kind_of(function, change.kind), what, change.apply, why))
