@@ -40,7 +40,7 @@ _UNIT = (
     "test_expand_floats", "test_language", "test_kernels", "test_dot", "test_dot_scaled", "test_casts", "test_atomics",
     "test_backend",
 )  # fmt: skip
-_MODEL = ("test_spread_tiles", "test_fx", "test_emitted", "test_digits")
+_MODEL = ("test_spread", "test_fx", "test_emitted", "test_digits")
 # Those of a file, by how its name begins, come right behind its lit tests.
 _OWN = {
     "stream_blocks": ("test_large_blocks",), "convert_tt_to_linalg_dots": ("test_dot",),

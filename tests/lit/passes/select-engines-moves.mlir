@@ -1,6 +1,6 @@
 // RUN: %mtiac opt --pass=select-engines --target=mtia300 %s | %filecheck %s
 // What moves data: DMA to and from device memory; inside a PE the SIMD engine where it has the type, the memory layout
-// unit 8-bit floats, whose NaN that would rewrite, the hart what no unit has, and the reduction engine out of accumulators.
+// unit 8-bit floats, whose NaN that would rewrite, the hart what no unit has; the reduction engine out of accumulators.
 
 // CHECK-LABEL: func.func @copies
 // CHECK: "mtia.simd_unary"(%{{.*}}) {kind = "cvt"} : (memref<1x128xf16{{.*}}>, memref<1x128xf16{{.*}}>)

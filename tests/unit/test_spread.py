@@ -1,4 +1,4 @@
-"""Tile sizes of models' kernels, computed by hand from the limits that `spread_tile.py` states and from 72 PEs."""
+"""What of a model is one kernel, and its tiles: computed by hand from the limits in `spread_tile.py` and 72 PEs."""
 
 from __future__ import annotations
 
@@ -110,3 +110,95 @@ def test_products(m: int, n: int, k: int, element: str, factors: list[str]) -> N
 )
 def test_reductions(rows: int, columns: int, tile: str) -> None:
     assert [size.split("x")[0] for size in tiles(reduction(rows, columns))[0]] == [tile]
+
+
+SAME, ROWS, COLUMNS = "affine_map<(i, j) -> (i, j)>", "affine_map<(i, j) -> (i)>", "affine_map<(i, j) -> (j)>"
+BODIES = {
+    "exp": ("%new = math.exp %k : f32", 1),
+    "twice": ("%new = arith.addf %k, %k : f32", 1),
+    "add": ("%new = arith.addf %k, %l : f32", 2),
+}
+
+
+def statement(name: str, what: str, *operands: str, map_: str = SAME, kinds: tuple[str, ...] = ()) -> str:
+    """One elementwise operation on 128x128 f32."""
+    kind = "tensor<128x128xf32>"
+    body, count = BODIES[what]
+    given = ", ".join(kinds or (kind,) * count)
+    maps = ", ".join([SAME] * (count - 1) + [map_ if count == 2 else SAME, SAME])
+    return f"""  %e{name} = tensor.empty() : {kind}
+  %{name} = linalg.generic {{indexing_maps = [{maps}], iterator_types = ["parallel", "parallel"]}}
+      ins({", ".join(operands)} : {given}) outs(%e{name} : {kind}) {{
+  ^bb0({", ".join(f"%{letter}: f32" for letter in "kl"[:count])}, %o: f32):
+    {body}
+    linalg.yield %new : f32
+  }} -> {kind}
+"""
+
+
+def multiplied(name: str, left: str, right: str) -> str:
+    kind = "tensor<128x128xf32>"
+    return f"""  %e{name} = tensor.empty() : {kind}
+  %z{name} = linalg.fill ins(%zero : f32) outs(%e{name} : {kind}) -> {kind}
+  %{name} = linalg.matmul ins({left}, {right} : {kind}, {kind}) outs(%z{name} : {kind}) -> {kind}
+"""
+
+
+def summed(name: str, operand: str) -> str:
+    kind = "tensor<128xf32>"
+    return f"""  %e{name} = tensor.empty() : {kind}
+  %z{name} = linalg.fill ins(%zero : f32) outs(%e{name} : {kind}) -> {kind}
+  %{name} = linalg.generic {{indexing_maps = [{SAME}, {ROWS}], iterator_types = ["parallel", "reduction"]}}
+      ins({operand} : tensor<128x128xf32>) outs(%z{name} : {kind}) {{
+  ^bb0(%k: f32, %o: f32):
+    %new = arith.addf %k, %o : f32
+    linalg.yield %new : f32
+  }} -> {kind}
+"""
+
+
+def kernels(body: str, result: str, kind: str = "tensor<128x128xf32>") -> int:
+    """How many kernels `spread` makes of a function of three matrices and a row."""
+    matrices = ", ".join(f"%{name}: tensor<128x128xf32>" for name in "xyw")
+    text = f"""func.func @main({matrices}, %v: tensor<128xf32>) -> {kind} {{
+  %zero = arith.constant 0.0 : f32
+{body}  return {result} : {kind}
+}}
+"""
+    from mtia.dialects import mlir
+
+    with mlir.using(pipeline.context()):
+        module = pipeline.parse(text)
+        mlir.run_passes(module, "builtin.module(canonicalize,func.func(linalg-generalize-named-ops),canonicalize,cse)")
+        pipeline.run_pass("spread", module, Options(target="mtia300"))
+        return str(module).count("func.func @")
+
+
+ROW = ("tensor<128x128xf32>", "tensor<128xf32>")
+
+
+def test_neighbours_of_a_product() -> None:
+    with_row = statement("b", "add", "%p", "%v", map_=COLUMNS, kinds=ROW)
+    assert kernels(multiplied("p", "%x", "%y") + with_row + statement("r", "exp", "%b"), "%r") == 1
+    twice = multiplied("p", "%x", "%y") + statement("b", "exp", "%p") + statement("r", "add", "%b", "%p")
+    assert kernels(twice, "%r") == 1
+    # A product that other kernels read is kept.
+    kept = multiplied("p", "%x", "%y") + summed("s", "%p") + statement("r", "add", "%p", "%s", map_=ROWS, kinds=ROW)
+    assert kernels(kept, "%r") == 3
+    # A factor is computed again by every program that reads it, if that is cheap.
+    assert kernels(statement("t", "twice", "%x") + multiplied("p", "%t", "%y"), "%p") == 1
+    assert kernels(statement("t", "exp", "%x") + multiplied("p", "%t", "%y"), "%p") == 2
+    assert kernels(multiplied("p", "%x", "%y") + multiplied("q", "%p", "%w"), "%q") == 2
+
+
+def test_neighbours_of_a_sum() -> None:
+    one = "tensor<128xf32>"
+    assert kernels(statement("t", "exp", "%x") + summed("s", "%t"), "%s", one) == 1
+    # What two read is computed once.
+    both = statement("t", "exp", "%x") + summed("s", "%t") + statement("r", "add", "%t", "%s", map_=ROWS, kinds=ROW)
+    assert kernels(both, "%r") == 3
+
+
+def test_chains() -> None:
+    chain = statement("t", "exp", "%x") + statement("u", "twice", "%t") + statement("r", "add", "%u", "%y")
+    assert kernels(chain, "%r") == 1
