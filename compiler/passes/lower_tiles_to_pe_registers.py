@@ -12,6 +12,7 @@ import struct
 from typing import Any
 
 from mtia.compiler.passes.plan_local_memory import element_bytes
+from mtia.compiler.passes.plan_local_memory_ahead import SLOT
 from mtia.compiler.passes.select_engines_moves import dynamic_strides
 from mtia.compiler.passes.select_engines_views import View, Views, create
 from mtia.dialects import pe
@@ -65,6 +66,7 @@ class Local:
     col_stride: int
     offset: int | None
     place: int = 0
+    slot: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,10 +234,10 @@ class Registers:
         attributes = view.root.owner.attributes
         offset = ir.IntegerAttr(attributes["mtia.offset"]).value + view.offset * size
         cb = ir.IntegerAttr(attributes["mtia.cb"]).value
+        slot = ir.IntegerAttr(attributes[SLOT]).value if SLOT in attributes else 0
         moving = bool(view.terms)
-        key = Local(
-            cb, dtype_of(view.element), rows, cols, row_stride * size, col_stride * size, None if moving else offset
-        )
+        strides = row_stride * size, col_stride * size
+        key = Local(cb, dtype_of(view.element), rows, cols, *strides, None if moving else offset, slot=slot)
         return key, (view, offset) if moving else None
 
     def scalar(self, value: Any) -> tuple[Key, Any]:
@@ -312,7 +314,7 @@ class Registers:
         return total
 
     def set_local(self, number: int, key: Local) -> None:
-        word = key.cb | WRITE_SIDE << 8 | key.dtype << 16
+        word = key.cb | WRITE_SIDE << 8 | key.slot << 12 | key.dtype << 16
         pe.command("xm.td.local", self.constant(word), self.constant(key.offset or 0), td=number)
         strides = key.row_stride & MASK32 | (key.col_stride & MASK32) << 32
         pe.command("xm.td.shape", self.constant(key.rows | key.cols << 32), self.constant(strides), td=number)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mtia.compiler.options import Options
+from mtia.compiler.passes.plan_local_memory_ahead import fetch_ahead
 from mtia.compiler.passes.plan_local_memory_constants import constant_bytes
 from mtia.compiler.passes.plan_local_memory_program import make_program_loop
 from mtia.compiler.passes.plan_local_memory_waits import insert_waits
@@ -490,3 +491,4 @@ def plan_local_memory(module: Any, options: Options) -> None:
             if op.operation.name == "func.func" and op.regions[0].blocks:
                 plan_function(op, options)
                 insert_waits(op, options.overlapping)
+                fetch_ahead(op)

@@ -40,6 +40,7 @@ func.func @two_loops(%x: memref<?xf32, 1>, %n: index) {
 // CHECK-LABEL: func.func @around
 // CHECK-SAME: mtia_circular_buffers = [array<i64: 0, 0, 8192, 8192, 4>, array<i64: 1, 0, 40960, 8192, 4>, array<i64: 2, 0, 73728, 8192, 2>]
 // CHECK: memref.alloc() {mtia.cb = [[A:[01]]] : i64
+// CHECK: memref.alloc() {mtia.cb = [[A]] : i64, mtia.offset = 0 : i64, mtia.slot = 1
 // CHECK: memref.alloc() {mtia.cb = [[B:[01]]] : i64
 // CHECK: "mtia.cb_next"() {cb = [[B]] : i64}
 // CHECK: memref.alloc() {mtia.cb = 2 : i64

@@ -101,7 +101,7 @@ func.func @origins(%x: memref<?xi64, 1>, %y: memref<?xi64, 1>, %n: index) {
 // The hart waits before it touches what commands write, and before device memory that was just written is read back.
 // CHECK-LABEL: func.func @waits
 // CHECK: "mtia.dma_in"
-// CHECK-NEXT: "mtia.hart_wait"(%[[A:.*]]) : (memref<64xi32>)
+// CHECK: "mtia.hart_wait"(%[[A:.*]]) : (memref<64xi32>)
 // CHECK-NEXT: memref.load %[[A]]
 // CHECK-NEXT: arith.addi
 // CHECK-NEXT: memref.store %{{.*}}, %[[A]]
@@ -165,5 +165,38 @@ func.func @branches(%x: memref<1024xf32, 1>, %y: memref<1024xf32, 1>, %c: i1) {
     "mtia.dma_in"(%y, %b) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<1024xf32, 1>, memref<1024xf32>) -> ()
     "mtia.dma_out"(%b, %x) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<1024xf32>, memref<1024xf32, 1>) -> ()
   }
+  return
+}
+
+// Where the hart stops for an atomic, what its next program begins with is asked for before, in the next slot; only the
+// first program asks for its own.
+// CHECK-LABEL: func.func @ahead
+// CHECK: scf.for %[[N:.*]] = %[[ZERO:.*]] to %[[END:.*]] step
+// CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[N]], %[[ZERO]]
+// CHECK-NEXT: scf.if %[[FIRST]] {
+// CHECK-NEXT: "mtia.dma_in"
+// CHECK: "mtia.simd_unary"
+// CHECK: %[[NEXT:.*]] = arith.addi %[[N]]
+// CHECK: %[[MORE:.*]] = arith.cmpi slt, %[[NEXT]], %[[END]]
+// CHECK-NEXT: scf.if %[[MORE]] {
+// CHECK: memref.alloc() {mtia.cb = [[CB:.*]] : i64, mtia.offset = 0 : i64, mtia.slot = 1 : i64}
+// CHECK: "mtia.dma_in"
+// CHECK: "mtia.wait"
+// CHECK: memref.atomic_rmw
+// CHECK-NOT: "mtia.dma_in"
+// CHECK: "mtia.cb_next"() {cb = [[CB]] : i64}
+func.func @ahead(%x: memref<?xf32, 1>, %y: memref<?xf32, 1>, %count: memref<?xi32, 1>) {
+  %c0 = arith.constant 0 : index
+  %one = arith.constant 1 : i32
+  %p = "mtia.program_id"() {axis = 0 : i32} : () -> i32
+  %i = arith.index_cast %p : i32 to index
+  %a = memref.alloc() : memref<1x64xf32>
+  %v = memref.reinterpret_cast %x to offset: [%i], sizes: [1, 64], strides: [64, 1] : memref<?xf32, 1> to memref<1x64xf32, strided<[64, 1], offset: ?>, 1>
+  "mtia.dma_in"(%v, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<1x64xf32, strided<[64, 1], offset: ?>, 1>, memref<1x64xf32>) -> ()
+  %b = memref.alloc() : memref<1x64xf32>
+  "mtia.simd_unary"(%a, %b) {kind = "exp"} : (memref<1x64xf32>, memref<1x64xf32>) -> ()
+  %w = memref.reinterpret_cast %y to offset: [%i], sizes: [1, 64], strides: [64, 1] : memref<?xf32, 1> to memref<1x64xf32, strided<[64, 1], offset: ?>, 1>
+  "mtia.dma_out"(%b, %w) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<1x64xf32>, memref<1x64xf32, strided<[64, 1], offset: ?>, 1>) -> ()
+  %old = memref.atomic_rmw addi %one, %count[%c0] : (i32, memref<?xi32, 1>) -> i32
   return
 }
