@@ -12,7 +12,6 @@ from typing import Any
 
 from mtia.compiler.options import Options
 from mtia.dialects.mlir import ir
-from mtia.dialects.mtia import GLOBAL, memory_space
 
 __all__ = ["keep_loops", "single_trip"]
 
@@ -98,7 +97,8 @@ def _walked_again(loops: Sequence[Any]) -> list[Any]:
         group = [loop for loop in loops[position:] if list(loop.operands)[:3] == bounds]
         seen: set[Any] = set()
         for loop in group:
-            sources = {_root(op.operands[0]) for op in _body(loop) if op.name == "mtia.dma_in"}
+            windows = [op.operands[0] for op in _body(loop) if op.name == "mtia.dma_in"]
+            sources = {root for root in map(_root, windows) if root is not None}
             if seen & sources:
                 return group
             seen |= sources
@@ -182,7 +182,7 @@ def _loaded(load: Any) -> Any:
     fresh = not isinstance(buffer.owner, ir.Block) and buffer.owner.name == "memref.alloc"
     if not fresh or len(users) != 1 or users[0].name != "bufferization.to_tensor":
         return None
-    return users[0].results[0] if memory_space(load.operands[0].type) == GLOBAL else None
+    return users[0].results[0] if _root(load.operands[0]) is not None else None
 
 
 def _same_load(one: Any, other: Any) -> bool:

@@ -116,3 +116,37 @@ func.func @not_again(%x: memref<?xf32, 1>, %y: memref<?xf32, 1>, %n: index) {
   }
   return
 }
+
+// Memory behind a pointer that was loaded may be any: it is loaded each time.
+// CHECK-LABEL: func.func @behind_pointers
+func.func @behind_pointers(%x: memref<?xf32, 1>, %p: i64, %n: index) {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %m = "mtia.memory_at"(%p) : (i64) -> memref<?xf32, 1>
+  // CHECK: scf.if
+  // CHECK: mtia.dma_in
+  // CHECK: mtia.dma_in
+  // CHECK: mtia.dma_in
+  // CHECK: } else {
+  scf.for %i = %c0 to %n step %c64 {
+    %a = memref.alloc() : memref<64xf32>
+    %v = memref.reinterpret_cast %x to offset: [%i], sizes: [64], strides: [1] : memref<?xf32, 1> to memref<64xf32, strided<[1], offset: ?>, 1>
+    "mtia.dma_in"(%v, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<64xf32, strided<[1], offset: ?>, 1>, memref<64xf32>) -> ()
+    %t = bufferization.to_tensor %a restrict writable : memref<64xf32> to tensor<64xf32>
+    %b = memref.alloc() : memref<64xf32>
+    %w = memref.reinterpret_cast %m to offset: [%i], sizes: [64], strides: [1] : memref<?xf32, 1> to memref<64xf32, strided<[1], offset: ?>, 1>
+    "mtia.dma_in"(%w, %b) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<64xf32, strided<[1], offset: ?>, 1>, memref<64xf32>) -> ()
+    %s = bufferization.to_tensor %b restrict writable : memref<64xf32> to tensor<64xf32>
+    %q = arith.mulf %t, %s : tensor<64xf32>
+    %c = bufferization.to_buffer %q read_only : tensor<64xf32> to memref<64xf32>
+    "mtia.dma_out"(%c, %v) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<64xf32>, memref<64xf32, strided<[1], offset: ?>, 1>) -> ()
+  }
+  scf.for %i = %c0 to %n step %c64 {
+    %a = memref.alloc() : memref<64xf32>
+    %v = memref.reinterpret_cast %x to offset: [%i], sizes: [64], strides: [1] : memref<?xf32, 1> to memref<64xf32, strided<[1], offset: ?>, 1>
+    "mtia.dma_in"(%v, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<64xf32, strided<[1], offset: ?>, 1>, memref<64xf32>) -> ()
+    %t = bufferization.to_tensor %a restrict writable : memref<64xf32> to tensor<64xf32>
+    %q = arith.mulf %t, %t : tensor<64xf32>
+  }
+  return
+}
