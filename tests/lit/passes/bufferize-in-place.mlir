@@ -140,3 +140,65 @@ func.func @reversed(%n: index, %p: memref<8xf32, 1>) {
   "mtia.dma_out"(%q, %p) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<8xf32>, memref<8xf32, 1>) -> ()
   return
 }
+
+// An elementwise operation writes over an operand that nothing reads afterwards, if that was made in the same block and
+// has the same type.
+// CHECK-LABEL: func.func @overwrites
+// CHECK: linalg.generic {{.*}} ins(%{{.*}}) outs(%[[A:.*]] : memref<8xf32>)
+// CHECK: linalg.generic {{.*}} ins(%[[A]] : memref<8xf32>) outs(%[[A]] : memref<8xf32>)
+// CHECK: linalg.generic {{.*}} ins(%[[A]] : memref<8xf32>) outs(%[[B:.*]] : memref<8xf16>)
+// CHECK: "mtia.dma_out"(%[[B]]
+func.func @overwrites(%x: tensor<8xf32>, %p: memref<8xf16, 1>) {
+  %e = tensor.empty() : tensor<8xf32>
+  %a = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%x : tensor<8xf32>) outs(%e : tensor<8xf32>) {
+  ^bb0(%k: f32, %o: f32):
+    %w = arith.addf %k, %k : f32
+    linalg.yield %w : f32
+  } -> tensor<8xf32>
+  %f = tensor.empty() : tensor<8xf32>
+  %b = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%a : tensor<8xf32>) outs(%f : tensor<8xf32>) {
+  ^bb0(%k: f32, %o: f32):
+    %w = math.exp %k : f32
+    linalg.yield %w : f32
+  } -> tensor<8xf32>
+  %g = tensor.empty() : tensor<8xf16>
+  %c = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%b : tensor<8xf32>) outs(%g : tensor<8xf16>) {
+  ^bb0(%k: f32, %o: f16):
+    %w = arith.truncf %k : f32 to f16
+    linalg.yield %w : f16
+  } -> tensor<8xf16>
+  %q = bufferization.to_buffer %c read_only : tensor<8xf16> to memref<8xf16>
+  "mtia.dma_out"(%q, %p) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<8xf16>, memref<8xf16, 1>) -> ()
+  return
+}
+
+// Not over one that is read again, or that was made outside of the loop.
+// CHECK-LABEL: func.func @keeps
+// CHECK: linalg.generic {{.*}} ins(%{{.*}}) outs(%[[A:.*]] : memref<8xf32>)
+// CHECK: scf.for
+// CHECK: linalg.generic {{.*}} ins(%[[A]] : memref<8xf32>) outs(%[[B:.*]] : memref<8xf32>)
+// CHECK: "mtia.dma_out"(%[[B]]
+// CHECK: "mtia.dma_out"(%[[A]]
+func.func @keeps(%x: tensor<8xf32>, %n: index, %p: memref<8xf32, 1>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %e = tensor.empty() : tensor<8xf32>
+  %a = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%x : tensor<8xf32>) outs(%e : tensor<8xf32>) {
+  ^bb0(%k: f32, %o: f32):
+    %w = arith.addf %k, %k : f32
+    linalg.yield %w : f32
+  } -> tensor<8xf32>
+  scf.for %i = %c0 to %n step %c1 {
+    %f = tensor.empty() : tensor<8xf32>
+    %b = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%a : tensor<8xf32>) outs(%f : tensor<8xf32>) {
+    ^bb0(%k: f32, %o: f32):
+      %w = math.exp %k : f32
+      linalg.yield %w : f32
+    } -> tensor<8xf32>
+    %q = bufferization.to_buffer %b read_only : tensor<8xf32> to memref<8xf32>
+    "mtia.dma_out"(%q, %p) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<8xf32>, memref<8xf32, 1>) -> ()
+  }
+  %r = bufferization.to_buffer %a read_only : tensor<8xf32> to memref<8xf32>
+  "mtia.dma_out"(%r, %p) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<8xf32>, memref<8xf32, 1>) -> ()
+  return
+}
