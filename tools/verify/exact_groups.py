@@ -9,6 +9,7 @@ the instruction does not demand that.
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -212,17 +213,19 @@ class Groups:
         }
         if operation.name == "move":
             pools["a"] = pools[form.places]
-        sizes = group_sizes(operation, form)
+        sizes, turn = group_sizes(operation, form), itertools.count()
         return [
-            self.case(size, masked, operation, form, pools)
+            self.case(size, masked, next(turn), operation, form, pools)
             for size, masked in blocks(form.sew) if size in sizes and not (masked and form.name in UNMASKED)
             for _ in range(count)
         ]  # fmt: skip
 
-    def case(self, size: int, masked: bool, operation: Operation, form: Form, pools: dict[str, Array]) -> Case:
-        """One case: vl and mask of every sort, vstart often in between, a destination of random bits."""
+    def case(
+        self, size: int, masked: bool, number: int, operation: Operation, form: Form, pools: dict[str, Array]
+    ) -> Case:
+        """One case: vl of every sort in turn, masks of every sort, vstart often in between, random bits in vd."""
         pick, most = self.random, VLEN // 8 * size // form.sew
-        vl = pick.choice((0, 1, most, most, pick.randint(1, most), pick.randint(1, most)))
+        vl = (most, 1, pick.randint(1, most), 0, pick.randint(1, most))[number % 5]
         start = 0 if operation.step is not None else pick.choice((0, 0, pick.randrange(most), pick.randint(0, vl // 2)))
         every, any_ = (1 << VLEN) - 1, pick.getrandbits(VLEN)
         mask = pick.choice((0, every, any_, any_, any_ & pick.getrandbits(VLEN), 1 << pick.randrange(most)))

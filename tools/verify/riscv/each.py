@@ -141,6 +141,8 @@ class Vectors:
                     eighths = self.rng.choice(list(legal))
                     yield self.case(row, width, eighths, legal[eighths], masked, late)
                 yield self.case(row, width, max(legal), legal[max(legal)], late=True)
+                for most in (0, 1) if row.name.endswith(".vs") else (self.rng.randrange(2),):
+                    yield self.case(row, width, eighths, legal[eighths], most=most)
 
     def indexed(self) -> Iterator[Case]:
         """Indexed accesses whose offsets have their highest bit set: they are unsigned."""
@@ -165,12 +167,12 @@ class Vectors:
 
     def case(
         self, row: Instruction, width: int, eighths: int, made: Sequence[shapes.Group], masked: bool = False,
-        late: bool = False, whole: bool = False,
+        late: bool = False, whole: bool = False, most: int = 512,
     ) -> Case:  # fmt: skip
-        """One case; `whole` groups have every element active."""
+        """One case of at most so many elements; `whole` groups have every one active."""
         rng, values = self.rng, dict[str, int]()
-        most = 64 * eighths // width
-        length = most if whole or rng.random() < 0.3 else rng.randint(min(4 * late, most) or 1, most)
+        most = min(most, 64 * eighths // width)
+        length = most if whole or rng.random() < 0.3 else rng.randint(min(4 * late or 1, most), most)
         words: list[int] = []
         for operand in row.operands:
             name = operand.name
