@@ -98,8 +98,9 @@ def _accesses(row: table.Instruction) -> Iterator[Case]:
         yield Case(one, value, vtype, 1000, 0, 0)
 
 
-# Rows with shapes of their own; of other shapes many rows are tried.
+# Rows with shapes of their own, tried in every place; of other shapes there are many rows.
 _ALONE = ("vsext.", "vzext.", "viota.", "vcompress.", "vrgatherei16.")
+_PLACES, _GROUPS = 9, (0, 1, 2, 3, 5, 6, 7)
 
 
 def each_register(report: Report, seed: int) -> Counter[str]:
@@ -108,19 +109,23 @@ def each_register(report: Report, seed: int) -> Counter[str]:
     counts: Counter[str] = Counter()
     cases = []
     for row in (row for row in table.all() if shapes.is_vector(row)):
-        found = shapes.memory(row)
-        for _ in range(6 if found and found.fields > 1 else 150 if row.name.startswith(_ALONE) else 20):
-            base, values = rng.choice((0, 8, 8, 16, 24)), {}
+        found, alone = shapes.memory(row), row.name.startswith(_ALONE)
+        for number in range(4 * len(_GROUPS) * _PLACES if alone else 6 if found and found.fields > 1 else 20):
+            base, values = rng.choice((0, 8) if alone else (0, 8, 8, 16, 24)), {}
             for o in row.operands:
                 values[o.name] = o.extract(rng.getrandbits(32) & o.bits)
                 if o.kind.name == "v":
                     near = base + rng.choice((0, 0, 0, 1, 2, 4, 6, 7, 8)) & 31
+                    if alone:
+                        near = base + (number % _PLACES if o.name == "vs2" else 0)
                     values[o.name] = near if near not in o.excludes else base
                 elif o.kind.register:
                     values[o.name] = 11 if found else base + rng.randrange(8) & 31
             one = encode.encode(row, values)
             if _harmless(one):
-                vtype = rng.randrange(4) << 3 | rng.choice((0, 1, 2, 3, 5, 6, 7))
+                vtype = rng.randrange(4) << 3 | rng.choice(_GROUPS)
+                if alone:
+                    vtype = (number // _PLACES & 3) << 3 | _GROUPS[number // (4 * _PLACES)]
                 cases.append(Case(one, _MIDDLE, vtype, 0, 0, 0))
     for first in range(0, len(cases), _CASES):
         _compare(cases[first : first + _CASES], report, counts)
