@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -353,3 +353,11 @@ def test_accumulators_of_each_shape(shape: Any) -> None:
         scaled = held * factors
         assert run("re.scale", acc(held), factors) == 0 and np.array_equal(held, scaled)
         assert run("re.zero", acc(held)) == 0 and not held.any()
+
+
+def test_no_bit_of_a_type_code_is_overlooked() -> None:
+    x = np.zeros((2, 8), np.float32)
+    for bit in range(8):
+        code = int(DType.F32) ^ 1 << bit
+        if code not in set(DType):
+            assert run("se.neg", x, Tile(x, dtype=cast(DType, code))) == Cause.TYPE, bit
