@@ -209,3 +209,17 @@ func.func @not_served(%a: memref<16x16xf16>, %x: memref<16x16xf32>, %h: memref<1
   linalg.matmul ins(%a, %a : memref<16x16xf16>, memref<16x16xf16>) outs(%w : memref<16x16xf32>)
   return
 }
+
+// Products of a batch are a loop, also if each has one row: the matrices differ, so these rows are not one product's.
+// CHECK-LABEL: func.func @batch
+// CHECK: %[[FOUR:.*]] = arith.constant 4 : index
+// CHECK: scf.for %[[I:.*]] = %{{.*}} to %[[FOUR]]
+// CHECK: "mtia.matmul"(%{{.*}}) {zero = false} : (memref<8x16xf16{{.*}}>, memref<16x32xf16{{.*}}>, memref<8x32xf32, 2>)
+// CHECK: %[[FOUR:.*]] = arith.constant 4 : index
+// CHECK: scf.for %[[I:.*]] = %{{.*}} to %[[FOUR]]
+// CHECK: "mtia.matmul"(%{{.*}}) {zero = false} : (memref<1x16xf16{{.*}}>, memref<16x32xf16{{.*}}>, memref<1x32xf32, 2>)
+func.func @batch(%a: memref<4x8x16xf16>, %b: memref<4x16x32xf16>, %c: memref<4x8x32xf32>, %d: memref<4x1x16xf16>, %e: memref<4x1x32xf32>) {
+  linalg.batch_matmul ins(%a, %b : memref<4x8x16xf16>, memref<4x16x32xf16>) outs(%c : memref<4x8x32xf32>)
+  linalg.batch_matmul ins(%d, %b : memref<4x1x16xf16>, memref<4x16x32xf16>) outs(%e : memref<4x1x32xf32>)
+  return
+}
