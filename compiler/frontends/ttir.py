@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from lark import Lark, Token, Transformer
-from lark.exceptions import UnexpectedInput
+from lark.exceptions import UnexpectedEOF, UnexpectedInput, UnexpectedToken
 from mtia.compiler.locations import place_of
 from mtia.dialects.mlir import ir
 from mtia.dialects.tt import VALUES
@@ -301,7 +301,8 @@ def _rewrite(line: str, number: int, file: str | None, properties: list[str], pa
 
 
 def _explain(name: str, rest: str, error: UnexpectedInput) -> str:
-    at = (error.pos_in_stream or 0) if error.pos_in_stream is not None else len(name + rest)
+    ended = isinstance(error, UnexpectedEOF) or (isinstance(error, UnexpectedToken) and error.token.type == "$END")
+    at = len(name + rest) if ended or error.pos_in_stream is None else error.pos_in_stream
     if at < len(name):
         return f"unknown Triton operation '{name}'"
     found = (name + rest)[at : at + 20].split(" ")[0] or "end of line"

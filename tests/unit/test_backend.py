@@ -171,3 +171,19 @@ def test_worker_ends_with_its_parent() -> None:
 )
 def test_literals_in_the_older_spelling(line: str, wanted: str) -> None:
     assert wanted in older_spelling(line)
+
+
+@pytest.mark.parametrize(
+    ("number", "width", "sign"),
+    [(33, 8, 1), (34, 16, 1), (35, 32, 1), (36, 64, 1), (37, 8, -1), (38, 16, -1), (39, 32, -1), (40, 64, -1),
+     (54, 8, 0), (55, 16, 0), (56, 32, 0), (1, 32, 0), (2, 64, 0)],
+)  # fmt: skip
+def test_relocations_of_data(number: int, width: int, sign: int) -> None:
+    """R_RISCV_ADD*, SUB* and SET* by their numbers in the psABI: wrap around, and no byte beside them changes."""
+    data = bytearray(range(0xF0, 0x100))
+    old = int.from_bytes(data[4 : 4 + width // 8], "little")
+    value = 0x1234_5678_9ABC_DEF1
+    linker._APPLY[number](data, 4, value, 0)
+    wanted = (old * abs(sign) + (sign or 1) * value) % (1 << width)
+    changed = wanted.to_bytes(width // 8, "little")
+    assert data == bytes(range(0xF0, 0xF4)) + changed + bytes(range(0xF4 + width // 8, 0x100))

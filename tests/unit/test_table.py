@@ -70,8 +70,9 @@ def test_every_row_decodes_to_itself_and_draws_all_its_bits() -> None:
     for row in table.all():
         # a `rest` row has only words that others leave: large values are reserved ones
         word = row.match | sum(
-            operand.insert(next(v for v in candidates(operand.kind.name)[:: -1 if row.rest else 1]
-                                if operand.problem(v) is None))
+            operand.insert(
+                next(v for v in candidates(operand.kind.name)[:: -1 if row.rest else 1] if operand.problem(v) is None)
+            )
             for operand in row.operands
         )
         found = decode(word)

@@ -412,6 +412,7 @@ TAIL = "\n    tt.return\n  }\n}\n"
     [
         ("tt.frobnicate %x : tensor<8xf32>", "unknown Triton operation 'tt.frobnicate'", 5),
         ("%0 = tt.splat %n i32 -> tensor<8xi32>", "cannot read operation 'tt.splat' at 'i32'", 22),
+        ("%0 = tt.splat", "cannot read operation 'tt.splat' at 'end of line'", None),
         ("%0 = tt.get_program_id w : i32", "grid axis 'w' is not x, y or z", 10),
         ("%0 = tt.splat %n : i32 -> tensor<8xf32>", "'tt.splat' op cannot splat i32 to tensor<8xf32>", None),
         ("%0 = tt.expand_dims %x {axis = 3 : i32} : tensor<8xf32> -> tensor<8x1xf32>", "axis 3 is outside", None),

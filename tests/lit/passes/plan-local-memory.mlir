@@ -127,6 +127,34 @@ func.func @waits(%x: memref<?xi32, 1>) {
   return
 }
 
+// What is still being loaded is waited for before it is stored over, once; a store through another argument is taken to
+// be apart, which the kernel says.
+// CHECK-LABEL: func.func @overtaken
+// CHECK-SAME: mtia.apart = "0,1"
+// CHECK: "mtia.dma_in"
+// CHECK-NOT: "mtia.wait"
+// CHECK: "mtia.dma_out"(%[[Z:[a-z0-9_]*]], %{{.*}})
+// CHECK: "mtia.wait"() {units = 1 : i64}
+// CHECK-NEXT: "mtia.dma_out"(%[[Z]], %{{.*}})
+// CHECK-NOT: "mtia.wait"
+// CHECK: "mtia.dma_out"(%[[Z]], %{{.*}})
+// CHECK: "mtia.dma_out"
+func.func @overtaken(%x: memref<?xf32, 1>, %y: memref<?xf32, 1>) {
+  %zero = arith.constant 0.000000e+00 : f32
+  %xs = memref.reinterpret_cast %x to offset: [0], sizes: [64], strides: [1] : memref<?xf32, 1> to memref<64xf32, strided<[1]>, 1>
+  %xt = memref.reinterpret_cast %x to offset: [64], sizes: [64], strides: [1] : memref<?xf32, 1> to memref<64xf32, strided<[1], offset: 64>, 1>
+  %ys = memref.reinterpret_cast %y to offset: [0], sizes: [64], strides: [1] : memref<?xf32, 1> to memref<64xf32, strided<[1]>, 1>
+  %a = memref.alloc() : memref<64xf32>
+  %z = memref.alloc() : memref<64xf32>
+  "mtia.dma_in"(%xs, %a) {operandSegmentSizes = array<i32: 1, 1, 0, 0, 0>} : (memref<64xf32, strided<[1]>, 1>, memref<64xf32>) -> ()
+  "mtia.fill"(%zero, %z) : (f32, memref<64xf32>) -> ()
+  "mtia.dma_out"(%z, %ys) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<64xf32>, memref<64xf32, strided<[1]>, 1>) -> ()
+  "mtia.dma_out"(%z, %xs) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<64xf32>, memref<64xf32, strided<[1]>, 1>) -> ()
+  "mtia.dma_out"(%z, %xt) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<64xf32>, memref<64xf32, strided<[1], offset: 64>, 1>) -> ()
+  "mtia.dma_out"(%a, %ys) {operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (memref<64xf32>, memref<64xf32, strided<[1]>, 1>) -> ()
+  return
+}
+
 // A command may write over what it reads for the last time, but not where its elements are wider: the mask of 4 bytes
 // and the numbers of 16 need not be told apart by their sizes, which are rounded up to 64.
 // CHECK-LABEL: func.func @widened
