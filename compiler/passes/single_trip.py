@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mtia.compiler.options import Options
+from mtia.compiler.passes.hart_loops import rebind
+from mtia.compiler.passes.memory_origins import Origins
+from mtia.compiler.passes.select_engines_views import Views
 from mtia.dialects.mlir import ir
 
 __all__ = ["keep_loops", "single_trip"]
@@ -28,7 +31,9 @@ def single_trip(module: Any, options: Options) -> None:
     with module.context, ir.Location.unknown():
         for op in module.body.operations:
             if op.operation.name == "func.func" and len(op.regions[0].blocks) == 1:
-                _version(op.regions[0].blocks[0])
+                origins = Origins(Views(), options.overlapping)
+                _version(op.regions[0].blocks[0], origins)
+                origins.note(op)
 
 
 def keep_loops(module: Any) -> bool:
@@ -52,7 +57,7 @@ def keep_loops(module: Any) -> bool:
 # --- when ----------------------------------------------------------------------------------------------------------
 
 
-def _version(block: Any) -> None:
+def _version(block: Any, origins: Origins) -> None:
     operations = [op.operation for op in block.operations]
     loops = _walked_again([op for op in operations if op.name == "scf.for" and _may_trip_once(op)])
     if not loops:
@@ -80,7 +85,7 @@ def _version(block: Any) -> None:
     ends = [ir.Operation.create("scf.yield", loc=loc, ip=ir.InsertionPoint(each)) for each in (straight, looped)]
     for op in behind:
         op.move_before(ends[1])
-    _load_once(straight)
+    _load_once(straight, origins)
 
 
 def _may_trip_once(loop: Any) -> bool:
@@ -137,21 +142,11 @@ def _copy(operations: Sequence[Any], known: dict[Any, Any], ip: Any, loops: Sequ
             known.update(zip(op.results, [known.get(value, value) for value in end.operands], strict=True))
             continue
         made = op.clone(ip=ip)
-        _rebind(made, known)
+        rebind(made, known)
         known.update(zip(op.results, made.results, strict=True))
 
 
-def _rebind(op: Any, known: dict[Any, Any]) -> None:
-    for position, value in enumerate(op.operands):
-        if value in known:
-            op.operands[position] = known[value]
-    for region in op.regions:
-        for block in region.blocks:
-            for inner in block.operations:
-                _rebind(inner.operation, known)
-
-
-def _load_once(block: Any) -> None:
+def _load_once(block: Any, origins: Origins) -> None:
     """Loads of what has been loaded before, and not been written since, give the tensor that is there already."""
     there: list[Any] = []  # loads whose memory is unchanged
     for op in [op.operation for op in block.operations]:
@@ -170,7 +165,9 @@ def _load_once(block: Any) -> None:
             buffer.erase()
         elif op.name in WRITES:
             root = _root(op.operands[WRITES[op.name]])
-            there = [load for load in there if root is not None and _root(load.operands[0]) != root]
+            there = [
+                load for load in there if root is not None and not origins.overlap([_root(load.operands[0])], [root])
+            ]
         elif not op.name.startswith(HARMLESS) and op.name not in BUFFERS:
             there = []
 

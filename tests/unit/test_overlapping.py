@@ -44,6 +44,15 @@ def products(x, y, out, n, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def two_walks(x, y, out, n, BLOCK: tl.constexpr):
+    i = tl.arange(0, BLOCK)
+    for start in range(0, n, BLOCK):
+        tl.store(y + start + i, tl.load(x + start + i) + 1)
+    for start in range(0, n, BLOCK):
+        tl.store(out + start + i, tl.load(x + start + i) * 2)
+
+
+@triton.jit
 def add(x, y, out, n, BLOCK: tl.constexpr):
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     tl.store(out + i, tl.load(x + i, mask=i < n) + tl.load(y + i, mask=i < n), mask=i < n)
@@ -84,6 +93,13 @@ def test_products_wait_for_stores():
         total += a @ a
         a = total * 0.25
     assert torch.equal(out, total)
+
+
+@pytest.mark.parametrize("trips", [1, 3])
+def test_a_second_walk_reads_what_the_first_stored(trips):
+    x, out = torch.arange(64.0 * trips), torch.zeros(64 * trips)
+    two_walks[(1,)](x, x, out, 64 * trips, BLOCK=64)
+    assert torch.equal(out, (torch.arange(64.0 * trips) + 1) * 2)
 
 
 def test_bytes_of_another_type_are_the_same_memory():
